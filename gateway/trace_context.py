@@ -164,9 +164,10 @@ def ids_of(text: str) -> tuple[str, str, str] | None:
 
 
 def read_tracestate(lines: Sequence[str]) -> str:
-    """Returns the lines of `tracestate` as one value, unchanged; empty if it is not valid.
+    """Returns the lines of `tracestate` as one value; empty if it is not valid.
 
-    It is valid with at most 32 members of distinct keys and 512 characters (section 3.3.1).
+    It is valid with at most 32 members and 512 characters (section 3.3.1). It stays as it is, also
+    where a key comes twice, but for the tabs around members: metadata cannot have them.
     """
     if not lines:
         return ""
@@ -175,7 +176,6 @@ def read_tracestate(lines: Sequence[str]) -> str:
         return ""
     members = [one.strip(" \t") for one in text.split(",")]
     members = [one for one in members if one]  # empty members are allowed
-    keys = {one.partition("=")[0] for one in members}
-    if not members or len(members) > _MOST_MEMBERS or len(keys) < len(members):
+    if not members or len(members) > _MOST_MEMBERS or not all(map(_MEMBER.fullmatch, members)):
         return ""
-    return text if all(map(_MEMBER.fullmatch, members)) else ""
+    return text.replace("\t", " ")

@@ -18,7 +18,7 @@ def table() -> str:
     rows += [_row(metric) for metric in METRICS]
     rows += [
         "| `gateway_build_info` | gauge | `version`, `python`, `compiled`, `loop` | Always 1 |",
-        "| `target_info` | gauge | `service_name`, `service_version` | Always 1 |",
+        "| `target_info` | gauge | `service_name`, `service_version`, more | Always 1 |",
     ]
     return "\n".join(rows) + "\n"
 

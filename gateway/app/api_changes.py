@@ -37,8 +37,10 @@ def api_changes(before: Described, after: Described) -> list[str]:
     """
     most = max(len(one.site.transcoder.bindings) for one in (before, after))
     if most > _MOST_BINDINGS:
-        told = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
-        return [f"! warning not-compared: {told} for changes that break clients: use gateway diff"]
+        reason = f"{most} routes are more than the {_MOST_BINDINGS} that a reload compares"
+        return [
+            f"! warning not-compared: {reason} for changes that break clients: use gateway diff"
+        ]
     # Imported here: most gateways are never reloaded with another schema.
     from gateway.openapi.changes.documents import compare_documents  # noqa: PLC0415
 

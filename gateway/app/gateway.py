@@ -236,7 +236,8 @@ def _open_metrics(
         own = CellFile()
         stack.callback(own.close)
         files = MetricFiles(own, (own,))
-    return Metrics(config.metrics, files, scheme=config.scheme)
+    exposition = Exposition(config.metrics, files.shown, config.tracing)
+    return Metrics(config.metrics, files, scheme=config.scheme, exposition=exposition)
 
 
 def _open_push(

@@ -84,8 +84,8 @@ async def open_generation(
     config, fitted = fit_connections(config)
     async with AsyncExitStack() as stack:
         opened = await compose(config, stack, former)
-        told = (*opened.warnings, *fitted, *warnings)
-        return Generation(number, config, opened, stack.pop_all(), told)
+        all_warnings = (*opened.warnings, *fitted, *warnings)
+        return Generation(number, config, opened, stack.pop_all(), all_warnings)
 
 
 class Generations:

@@ -27,6 +27,6 @@ def _routes(site: Site) -> _Routes:
     for binding in site.transcoder.bindings:
         policy = policies.get(binding.method)
         about = "" if policy is None else summary(policy)
-        told = f"{binding.method.full_name} ({about})" if about else binding.method.full_name
-        routes[f"{binding.http_method} {binding.template}"] = told
+        text = f"{binding.method.full_name} ({about})" if about else binding.method.full_name
+        routes[f"{binding.http_method} {binding.template}"] = text
     return routes

@@ -28,6 +28,7 @@ class Entry:
         "confirmed_s",
         "date",
         "error",
+        "for_clients",
         "form_bytes",
         "forms",
         "is_in_main",
@@ -46,7 +47,6 @@ class Entry:
         "size_bytes",
         "tags",
         "times",
-        "told",
         "trailers",
         "uses",
     )
@@ -64,11 +64,11 @@ class Entry:
         tags: frozenset[str] = frozenset(),
         method: str = "",
         error: StatusError | None = None,
-        told: Metadata | None = None,
+        for_clients: Metadata | None = None,
     ) -> None:
         """`method` is the full name of the RPC; `error` is the reply, if it is a failure.
 
-        `told` is metadata for clients alone, and not for the back end that confirms it.
+        `for_clients` is metadata for clients alone, and not for the back end that confirms it.
         """
         self.key = key
         self.message = message
@@ -80,7 +80,7 @@ class Entry:
         self.tags = tags
         self.method = method
         self.error = error
-        self.told = told or []
+        self.for_clients = for_clients or []
         self.uses = 0
         self.is_in_main = False
         self.forms: Forms | None = None
@@ -114,7 +114,7 @@ class Entry:
             or self.message != other.message
             or self.metadata != other.metadata
             or self.trailers != other.trailers
-            or self.told != other.told
+            or self.for_clients != other.for_clients
             or self.tags != other.tags
             or not self.paths.issuperset(other.paths)
         ):
@@ -125,7 +125,7 @@ class Entry:
 
     def _size_bytes(self) -> int:
         """Returns the memory that it takes, before anything is kept with it."""
-        fields = [*self.metadata, *self.trailers, *self.told]
+        fields = [*self.metadata, *self.trailers, *self.for_clients]
         return (
             _OVERHEAD_BYTES
             + len(self.key)

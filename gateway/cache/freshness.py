@@ -115,7 +115,7 @@ def times_of(
     return times if times.kept_until_s > started_s else None
 
 
-def told_clients(metadata: Metadata, rule: CacheRule, targets: Sequence[str]) -> Metadata:
+def client_cache_control(metadata: Metadata, rule: CacheRule, targets: Sequence[str]) -> Metadata:
     """Returns the Cache-Control for clients of a stored reply whose back end states none.
 
     It states the whole life, of which clients subtract Age (RFC 9111 section 4.2.3).

@@ -49,8 +49,8 @@ class KeyMaker:
         # Without a secret, only the digest keeps two keys apart: it is of 160 bits, so nobody finds
         # two calls with one key.
         self._secret = b"" if for_store else _SECRET
-        told = [_FORMAT, _fingerprint(method, rule)] if for_store else []
-        self._start = _framed([*told, method.path.encode()])
+        shared_by = [_FORMAT, _fingerprint(method, rule)] if for_store else []
+        self._start = _framed([*shared_by, method.path.encode()])
 
     def keyed(
         self, message: bytes, principal: Principal | None, metadata: Metadata

@@ -21,7 +21,7 @@ _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
-_LINE_BYTES: Final = 400
+_LINE_BYTES: Final = 420
 """The memory of a request line besides its texts."""
 _SWEPT_AT_ONCE: Final = 100
 
@@ -67,7 +67,7 @@ class MemoryCache:
     def __init__(self, options: CacheOptions) -> None:
         self._most_bytes = options.memory_bytes
         self.most_form_bytes = options.max_entry_bytes
-        """The size of a form that is too large to be kept is more than that."""
+        """The largest size of a form that is kept."""
         self._share_bytes = int(options.memory_bytes * options.principal_share)
         self._entries: dict[bytes, Entry] = {}
         self._small: OrderedDict[bytes, Entry] = OrderedDict()
@@ -95,7 +95,7 @@ class MemoryCache:
         return len(self._entries)
 
     def get(self, key: bytes, now_s: float) -> Entry | None:
-        """Returns the entry of a key, and counts its use; one that is of no use is dropped."""
+        """Returns the entry of a key, and counts its use; one that is over is removed."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -109,7 +109,7 @@ class MemoryCache:
     def recall(self, asked: Asked, principal: Principal | None, now_s: float) -> Entry | None:
         """Returns the fresh entry that an equal call has got, as `get` does; None without one.
 
-        Equal are calls with the same RPC, request line and metadata, of an equal principal.
+        Calls are equal if RPC, request line, metadata and principal are.
         """
         known = self._by_line.get(asked)
         if known is None or (known[1] is not principal and known[1] != principal):
@@ -141,7 +141,7 @@ class MemoryCache:
         self._count(entry, added_bytes)
         self._fit(entry, 0)
 
-    def has_path(self, entry: Entry, path: str) -> bool:
+    def add_path(self, entry: Entry, path: str) -> bool:
         """Notes that an entry is also reached by `path`; False if it has too many paths.
 
         Such an entry must not be sent: a change by that path could not drop it.
@@ -184,7 +184,7 @@ class MemoryCache:
             self._evict(entry, "invalidated")
 
     def sweep(self, now_s: float) -> bool:
-        """Removes those of the next few entries that are of no use; False after the last of all."""
+        """Removes those of the next few entries that are over; False after the last one of all."""
         if not self._unswept:
             self._unswept = list(self._entries)
         for _ in range(_SWEPT_AT_ONCE):
@@ -317,6 +317,6 @@ class MemoryCache:
 
 
 def _line_bytes(asked: Asked) -> int:
-    """Returns the memory that a call takes which is known before it is decoded."""
+    """Returns the memory for a call that is recognised before it is decoded."""
     texts = (*asked[1], asked[2], *[text for one in asked[3] for text in one])
     return _LINE_BYTES + sum([len(text) for text in texts])

@@ -1,6 +1,7 @@
 """The form in which stores keep replies: a head in JSON, and the message in wire bytes.
 
-Times are seconds since 1970, because the monotonic clocks of two machines have nothing in common.
+Times are seconds from the moment at which a reply is kept, because the clocks of two machines need
+not agree. The store counts how long ago that was.
 """
 
 import json
@@ -26,23 +27,23 @@ _HEAD_BYTES: Final = 256 * 1024
 """The size limit of a head: metadata, tags and paths are limited where they arrive."""
 
 
-def stored_bytes(entry: Entry, wall_ahead_s: float) -> bytes:
+def stored_bytes(entry: Entry, kept_s: float) -> bytes:
     """Returns the form of an entry that stores keep.
 
-    `wall_ahead_s` is added to times of the monotonic clock to get those since 1970. From 4 KiB on
-    the form is compressed by zlib at its fastest level, if that makes it smaller.
+    `kept_s` is the time at which it is kept, by the clock of this process. From 4 KiB on the form
+    is compressed by zlib at its fastest level, if that makes it smaller.
     """
     times = entry.times
     head = {
         "metadata": listed_metadata([*entry.metadata, *_date(entry)]),
         "trailers": listed_metadata(entry.trailers),
         "times": [
-            one + wall_ahead_s
+            one - kept_s
             for one in (times.born_s, times.fresh_until_s, times.swr_until_s, times.sie_until_s)
         ],
-        "confirm": None if times.confirm_until_s is None else times.confirm_until_s + wall_ahead_s,
+        "confirm": None if times.confirm_until_s is None else times.confirm_until_s - kept_s,
         "stale": times.may_be_stale,
-        "told": listed_metadata(entry.told),
+        "told": listed_metadata(entry.for_clients),
         "owner": entry.owner,
         "method": entry.method,
         "paths": sorted(entry.paths),
@@ -60,10 +61,11 @@ def stored_bytes(entry: Entry, wall_ahead_s: float) -> bytes:
     return _PLAIN + form
 
 
-def entry_of(key: bytes, stored: bytes, wall_ahead_s: float, most_bytes: int) -> Entry | None:
+def entry_of(key: bytes, stored: bytes, kept_s: float, most_bytes: int) -> Entry | None:
     """Reads the form that `stored_bytes` returns; None if it is malformed.
 
-    `most_bytes` is the size limit of the message.
+    `kept_s` is the time at which it was kept, by the clock of this process. `most_bytes` is the
+    size limit of the message.
     """
     try:
         form = _form(stored, most_bytes + _HEAD_BYTES + _LENGTH)
@@ -71,7 +73,7 @@ def entry_of(key: bytes, stored: bytes, wall_ahead_s: float, most_bytes: int) ->
         head, body = json.loads(form[_LENGTH:at]), form[at:]
         if len(body) > most_bytes:
             return None
-        return _entry(key, head, body, wall_ahead_s)
+        return _entry(key, head, body, kept_s)
     except (ValueError, KeyError, TypeError, zlib.error, DecodeError, RecursionError):
         return None
 
@@ -108,10 +110,8 @@ def _form(stored: bytes, most_bytes: int) -> bytes:
     return form
 
 
-def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -> Entry:
-    born_s, fresh_until_s, swr_until_s, sie_until_s = (
-        float(one) - wall_ahead_s for one in head["times"]
-    )
+def _entry(key: bytes, head: dict[str, Any], body: bytes, kept_s: float) -> Entry:
+    born_s, fresh_until_s, swr_until_s, sie_until_s = (float(one) + kept_s for one in head["times"])
     confirm_s = head["confirm"]
     metadata, trailers = read_metadata(head["metadata"]), read_metadata(head["trailers"])
     error = None
@@ -130,12 +130,12 @@ def _entry(key: bytes, head: dict[str, Any], body: bytes, wall_ahead_s: float) -
         *(key, body, metadata, trailers),
         Times(
             *(born_s, fresh_until_s, swr_until_s, sie_until_s),
-            None if confirm_s is None else float(confirm_s) - wall_ahead_s,
+            None if confirm_s is None else float(confirm_s) + kept_s,
             may_be_stale=head["stale"] is True,
         ),
         *(str(head["owner"]), paths),
         tags=frozenset(str(one) for one in head["tags"]),
         method=str(head["method"]),
         error=error,
-        told=read_metadata(head["told"]),
+        for_clients=read_metadata(head["told"]),
     )

@@ -74,15 +74,15 @@ def reload_command(
     for change in done["changes"]:
         typer.echo(visible(change))
     changes = sum(not line.startswith("!") for line in done["changes"])
-    told = f"{changes} of the routes differ" if changes else "no route differs"
+    summary = f"{changes} of the routes differ" if changes else "no route differs"
     breaking = sum(line.startswith("! breaking ") for line in done["changes"])
     if breaking:
-        told += f", {breaking} changes break clients"
+        summary += f", {breaking} changes break clients"
     generation = done["generation"]
     typer.echo(
-        f"the settings can be used: {told}"
+        f"the settings can be used: {summary}"
         if dry_run
-        else f"reloaded, generation {generation}: {done['routes']} routes, {told}"
+        else f"reloaded, generation {generation}: {done['routes']} routes, {summary}"
     )
 
 

@@ -179,15 +179,10 @@ class Connection(Outgoing):
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
-        self._room -= size
-        if self._room <= CONNECTION_WINDOW // 2:
-            self._make_room()
-        stream = self.streams.get(stream_id)
+        stream = self._take_room(stream_id, size)
         if stream is None:
-            self._check_was_open(stream_id)
             self._on_late_data(size)
             return
-        stream.room -= size
         if stream.room < 0:
             self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR)
             return
@@ -212,20 +207,27 @@ class Connection(Outgoing):
         """
         if kind != frames.DATA:
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
+        stream = self._take_room(stream_id, size)
+        if stream is None:
+            self._flood_guard.note_idle(size // frames.DEFAULT_FRAME_SIZE)
+            return
+        if flags & frames.END_STREAM:
+            self._remote_ended(stream)
+            stream.listener.on_breach(ErrorCode.FRAME_SIZE_ERROR)
+        else:
+            self._fail(stream, ErrorCode.FRAME_SIZE_ERROR)
+
+    def _take_room(self, stream_id: int, size: int) -> Stream | None:
+        """Counts data in the windows of the connection and of its stream; None if that is over."""
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
             self._make_room()
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_was_open(stream_id)
-            self._flood_guard.note_idle(size // frames.DEFAULT_FRAME_SIZE)
-            return
-        stream.room -= size
-        if flags & frames.END_STREAM:
-            self._remote_ended(stream)
-            stream.listener.on_breach(ErrorCode.FRAME_SIZE_ERROR)
         else:
-            self._fail(stream, ErrorCode.FRAME_SIZE_ERROR)
+            stream.room -= size
+        return stream
 
     def _on_late_data(self, size: int) -> None:
         """Drops data of a stream that is over; more than could be on its way counts as idle."""

@@ -30,10 +30,10 @@ class Security:
         scopes: set[str] = set()
         for policy in policies.values():
             scopes |= policy.scopes_all | policy.scopes_any
-        told = {scope: descriptions.get(scope, "") for scope in sorted(scopes)}
+        described = {scope: descriptions.get(scope, "") for scope in sorted(scopes)}
         self._options = options
         self._more_keys = _more_keys(options, policies)
-        self.schemes = _schemes(options, told, self._more_keys)
+        self.schemes = _schemes(options, described, self._more_keys)
         """The security schemes by name, in the order of `auth.order`."""
 
     def admits_anyone(self, policy: MethodPolicy) -> bool:

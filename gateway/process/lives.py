@@ -1,7 +1,9 @@
 """The lives of workers: how many short ones are too many, and which worker has grown too large."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -82,6 +84,21 @@ class Lives:
                 f"{_MOST_SHORT} workers died within {_WITHIN_S:g} s, each soon after its start; "
                 f"the last: {worker.last_end} (supervisor.give_up: false goes on trying)"
             )
+
+
+def reap_orphans(workers: Iterable[Living]) -> None:
+    """Reaps processes of others that have ended, if this is the first process of a container.
+
+    It becomes the parent of each process whose own parent ends (pid_namespaces(7)). Workers are
+    left to their supervisor, which starts no other process whose end matters.
+    """
+    if os.getpid() != 1:
+        return
+    own = {worker.pid for worker in workers}
+    look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    with suppress(ChildProcessError):  # there is no child
+        while (ended := os.waitid(os.P_ALL, 0, look)) is not None and ended.si_pid not in own:
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def replace_too_large(workers: Sequence[Living], most_mb: int | None, now_s: float) -> None:

@@ -32,7 +32,7 @@ _BEAT_S: Final = 10.0
 _JITTER: Final = 0.2
 """Heartbeats come up to 20 % earlier or later, so that those of many nodes spread."""
 _LOOK_S: Final = 0.5
-"""A change of this node is told after so long at most."""
+"""Seconds until the other nodes see a change of this one, at most."""
 _COMPARED: Final = ("version", "config", "routes")
 """The members that should be equal in all nodes. The generation is not: it counts since a start."""
 
@@ -86,13 +86,13 @@ class Nodes:
 
     async def _beat_on(self) -> None:
         """Sends a heartbeat regularly, and soon after a change of this node."""
-        due_s, told = 0.0, None
+        due_s, sent = 0.0, None
         while True:
             operations = self._operations
             state = (operations.why_not_ready(), operations.generation)
-            if time.monotonic() >= due_s or state != told:
+            if time.monotonic() >= due_s or state != sent:
                 due_s = time.monotonic() + _BEAT_S * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-                told = state
+                sent = state
                 # The breaker of the store logs that it is unavailable.
                 with suppress(StoreUnavailableError, StartUpError):
                     await self._beat()

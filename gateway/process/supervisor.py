@@ -27,7 +27,7 @@ from gateway.listeners.sockets import (
 from gateway.process.announcements import are_in_log
 from gateway.process.file_watch import FileWatch
 from gateway.process.inbox import Inbox, heard_signals
-from gateway.process.lives import Lives, replace_too_large
+from gateway.process.lives import Lives, reap_orphans, replace_too_large
 from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
 from gateway.process.service_manager import ServiceManager
 from gateway.process.worker import Work, Worker, hand_on_changes, neighbours_of, restart_delay_s
@@ -101,7 +101,7 @@ class Supervisor:
         self._config = config
         self._work = work
         cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
-        self.exposition = Exposition(config.metrics, cells) if cells else None
+        self.exposition = Exposition(config.metrics, cells, config.tracing) if cells else None
         """The text of the metrics of all workers; None if they are off."""
         self._workers = [
             Worker(
@@ -294,6 +294,7 @@ class Supervisor:
             worker.end_if_hung(now_s, options.hang_s, options.start_s)
             worker.catch_up(now_s)
         replace_too_large(self._workers, options.max_memory_mb, now_s)
+        reap_orphans(self._workers)
         absent = frozenset(
             worker.number
             for worker in self._workers

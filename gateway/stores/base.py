@@ -121,8 +121,12 @@ EXPIRED_KEYS_KEPT_S = 30 * 86400.0
 class KeyStore(Protocol):
     """Stores API keys."""
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Stores a new key; False if its id is taken."""
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Stores a new key, and returns it as it is stored; None if its id is taken.
+
+        It lives as long as the record says. A store that is shared by nodes counts that from now by
+        its own clock, so its times are others if the clock of the node is wrong.
+        """
         ...
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
@@ -130,11 +134,11 @@ class KeyStore(Protocol):
         ...
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key; None if there is no such key.
 
-        The old secret stays valid until `old_until_s`, or ends now; any older one ends now.
+        The old secret stays valid for `overlap_s` from now; any older one ends now.
         """
         ...
 
@@ -142,8 +146,8 @@ class KeyStore(Protocol):
         """Revokes a key and returns its record; None if no key has this id."""
         ...
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
         ...
 
     def list_keys(self) -> AsyncIterator[KeyRecord]:
@@ -237,7 +241,7 @@ class Store(TokenStore, KeyStore, CounterStore, Protocol):
         ...
 
     async def ping(self) -> None:
-        """Returns if the store answers.
+        """Returns once the store has answered.
 
         Raises:
             StoreUnavailableError: it does not; every other operation raises this, too.

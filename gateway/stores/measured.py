@@ -102,7 +102,7 @@ class MeasuredStore:
         """The valid tokens."""
         return self._store.list_tokens(principal)
 
-    async def add_key(self, record: KeyRecord) -> bool:
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
         """Stores a new key."""
         return await _timed(self._observe, "add_key", self._store.add_key(record))
 
@@ -111,19 +111,19 @@ class MeasuredStore:
         return await _timed(self._observe, "find_key", self._store.find_key(digest))
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key."""
-        answer = self._store.replace_key(key_id, digest, old_until_s)
+        answer = self._store.replace_key(key_id, digest, overlap_s)
         return await _timed(self._observe, "replace_key", answer)
 
     async def revoke_key(self, key_id: str) -> KeyRecord | None:
         """Revokes a key."""
         return await _timed(self._observe, "revoke_key", self._store.revoke_key(key_id))
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
-        await _timed(self._observe, "touch_key", self._store.touch_key(key_id, at_s))
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
+        await _timed(self._observe, "touch_key", self._store.touch_key(key_id))
 
     def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys by id."""
@@ -146,7 +146,7 @@ class MeasuredStore:
         await _timed(self._observe, "forget", self._store.forget_all(prefix))
 
     async def ping(self) -> None:
-        """Returns if the store answers."""
+        """Returns once the store has answered; see `Store.ping`."""
         await _timed(self._observe, "ping", self._store.ping())
 
     async def close(self) -> None:

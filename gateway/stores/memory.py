@@ -95,14 +95,14 @@ class MemoryStore:
             if record.expires_at_s > now_s and principal in (None, record.principal):
                 yield record
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Stores a new key; False if its id is taken."""
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Stores a new key; None if its id is taken."""
         if record.id in self._keys:
-            return False
+            return None
         self._keys[record.id] = record
         self._key_ids[record.digest] = record.id
         await self._sweep_keys()
-        return True
+        return record
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is valid."""
@@ -114,17 +114,17 @@ class MemoryStore:
         return record
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key; see `KeyStore.replace_key`."""
         old = self._keys.get(key_id)
         if old is None:
             return None
         self._forget_old_secret(key_id)
-        if old_until_s is None:
-            del self._key_ids[old.digest]
+        if overlap_s > 0:
+            self._old_secrets[key_id] = (old.digest, self._clock() + overlap_s)
         else:
-            self._old_secrets[key_id] = (old.digest, old_until_s)
+            del self._key_ids[old.digest]
         self._key_ids[digest] = key_id
         self._keys[key_id] = replace(old, digest=digest)
         return self._keys[key_id]
@@ -137,10 +137,10 @@ class MemoryStore:
             self._forget_old_secret(key_id)
         return record
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
         if key_id in self._keys:
-            self._keys[key_id] = replace(self._keys[key_id], last_used_at_s=at_s)
+            self._keys[key_id] = replace(self._keys[key_id], last_used_at_s=self._clock())
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""

@@ -26,8 +26,10 @@ class FoundReply(NamedTuple):
     """The reply; None if there is none that is not outdated."""
     since: int = 0
     """The number of the last change before its call began."""
+    age_s: float = 0.0
+    """The seconds since it was kept, by the clock of the store."""
     stale_s: float | None = None
-    """The time since 1970 at which an operator made it stale; None if none did."""
+    """The seconds since an operator made it stale, by the same clock; None if none did."""
 
 
 @dataclass(frozen=True, slots=True)

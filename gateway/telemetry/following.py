@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_KEPT: Final = 300
 """The most requests that are kept for one follower."""
+MOST_A_SECOND: Final = 100
+"""The most requests that are kept for one follower in a second: nobody reads more, and each costs
+time to mask."""
 MOST_FOLLOWERS: Final = 8
 """The most followers at once."""
 _LEASE_S: Final = 5.0
@@ -52,7 +55,7 @@ class Followed(NamedTuple):
 
     requests: tuple[ShownRequest, ...]
     dropped: int
-    """The number that ended while no more could be kept: they came before `requests`."""
+    """The number of further ones, which ended while no more could be kept."""
     is_refused: bool = False
     """True if too many follow already."""
 
@@ -63,6 +66,15 @@ class _Follower:
         self.kept: deque[ShownRequest] = deque(maxlen=MOST_KEPT)
         self.dropped = 0
         self.until_s = 0.0
+        self._second = 0
+        self._in_second = 0
+
+    def may_keep(self, now_s: float) -> bool:
+        """Counts one more request; False if there were enough in this second."""
+        if int(now_s) != self._second:
+            self._second, self._in_second = int(now_s), 0
+        self._in_second += 1
+        return self._in_second <= MOST_A_SECOND
 
 
 class Following:
@@ -82,8 +94,10 @@ class Following:
             if now_s > one.until_s:
                 del self.followers[name]
             elif one.follow.wants(record.status, route, record.duration_s, kind):
-                one.dropped += len(one.kept) == MOST_KEPT
-                one.kept.append(self._show(record, kind))
+                may_keep = one.may_keep(now_s)
+                one.dropped += not may_keep or len(one.kept) == MOST_KEPT
+                if may_keep:
+                    one.kept.append(self._show(record, kind))
 
     def take(self, follow: Follow) -> Followed:
         """Returns what was kept since the last question; the first one begins to follow."""

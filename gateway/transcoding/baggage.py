@@ -16,7 +16,7 @@ def kept_baggage(value: bytes, keys: Container[str]) -> list[tuple[str, str]]:
     """
     if len(value) > _LONGEST or value.count(b",") >= _MOST_MEMBERS:
         return []
-    text = value.decode("latin-1")
+    text = value.decode("latin-1").replace("\t", " ")  # may be around members, not in metadata
     if not (text.isascii() and text.isprintable()):
         return []
     members = [member.strip() for member in text.split(",")]

@@ -70,9 +70,9 @@ class Balanced:
         self._may_repeat: dict[Method, bool] = {}
         self.takes_observers = True  # see `ObservedChannel`
         self.key_of: Callable[[Call], int] | None = None
-        """Makes the key of a call, if the endpoint is chosen by it; see `KeyedChannel`."""
+        """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
-        """Is told about calls that are repeated."""
+        """The observer of calls that are repeated."""
         self.refusing: Callable[[], Mapping[str, bool]] = dict
         """Returns the limits of calls, and whether each refuses some now."""
         if refresh is not None:
@@ -82,7 +82,7 @@ class Balanced:
     def __repr__(self) -> str:
         return f"<Balanced {self._name}, {len(self._endpoints)} endpoints>"
 
-    async def call(  # noqa: PLR0917 - see `KeyedChannel.call`
+    async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
         request: RequestBytes,
@@ -297,8 +297,8 @@ class Balanced:
         """Returns the seconds before the next attempt, which has its place in the budget; or the
         reason why there is none."""
         pause_s = retrying.pause_s(failure, retry.repeats + 1, retry.pushed)
-        if pause_s is None:
-            return retrying.why_not(failure, retry.repeats + 1)
+        if isinstance(pause_s, NotRepeated):
+            return pause_s
         if until_s is not None and self._clock() + pause_s >= until_s:
             return NotRepeated.DEADLINE
         failed = retry.tried[-1]

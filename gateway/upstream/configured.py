@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from gateway.call import CallMetadata, Reply, RequestBytes
+from gateway.call import Reply, RequestBytes
 from gateway.config.grpc_service_config import (
     MethodConfig,
     ServiceConfig,
@@ -28,7 +28,7 @@ from gateway.upstream.channels.failures import Progress, Unprocessed, late_befor
 from gateway.upstream.interfaces import (
     AroundUpstream,
     ChecksMethods,
-    EndpointReport,
+    UpstreamCall,
     UpstreamChannel,
 )
 from gateway.upstream.resolving import Refresh
@@ -112,28 +112,24 @@ class ConfiguredChannel(AroundUpstream):
         self._known: dict[Method, MethodConfig | None] = {}
         self._is_closed = False
 
-    async def call(
-        self,
-        method: Method,
-        request: RequestBytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None = None,
-    ) -> Reply:
-        """Calls `method` within its limits of time and size; see `Channel.call`."""
+    async def send(self, call: UpstreamCall) -> Reply:
+        """Sends `call`, within the limits of time and size of its method."""
+        method = call.method
         if method not in self._known:
             self._known[method] = self._config.of(method.service, method.name)
         rule = self._known[method]
         if rule is None:
-            return await self._channel.call(method, request, metadata, timeout_s, key)
+            return await self.pass_on(call)
         if rule.timeout_s is not None:
-            timeout_s = rule.timeout_s if timeout_s is None else min(timeout_s, rule.timeout_s)
+            left_s = call.timeout_s
+            shorter_s = rule.timeout_s if left_s is None else min(left_s, rule.timeout_s)
+            call = call._replace(timeout_s=shorter_s)
         if rule.most_request_bytes is not None:
-            request = _within(request, rule.most_request_bytes)
-        if rule.wait_for_ready and isinstance(request, bytes):
-            reply = await self._when_ready(method, request, metadata, timeout_s, key)
+            call = call._replace(request=_within(call.request, rule.most_request_bytes))
+        if rule.wait_for_ready and isinstance(call.request, bytes):
+            reply = await self._when_ready(call)
         else:
-            reply = await self._channel.call(method, request, metadata, timeout_s, key)
+            reply = await self.pass_on(call)
         most = rule.most_reply_bytes
         if most is not None:
             if reply.messages is not None:
@@ -152,20 +148,13 @@ class ConfiguredChannel(AroundUpstream):
         `check_methods`."""
         check_methods(self._name, self._config, methods)
 
-    async def _when_ready(
-        self,
-        method: Method,
-        request: bytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None,
-    ) -> Reply:
-        """Calls `method`, again and again while no connection is possible ("wait for ready")."""
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+    async def _when_ready(self, call: UpstreamCall) -> Reply:
+        """Sends `call`, again and again while no connection is possible ("wait for ready")."""
+        until_s = None if call.timeout_s is None else time.monotonic() + call.timeout_s
         while True:
             left_s = None if until_s is None else until_s - time.monotonic()
             try:
-                return await self._channel.call(method, request, metadata, left_s, key)
+                return await self.pass_on(call._replace(timeout_s=left_s))
             except Unprocessed as failure:
                 # With details, it is an upstream that has too many calls: waiting adds to them.
                 is_down = failure.code is Code.UNAVAILABLE and not failure.details
@@ -176,7 +165,7 @@ class ConfiguredChannel(AroundUpstream):
             await asyncio.sleep(_AGAIN_S)
 
 
-class FollowingChannel:
+class FollowingChannel(AroundUpstream):
     """Calls over a channel that is opened anew whenever the service config changes."""
 
     def __init__(
@@ -191,11 +180,9 @@ class FollowingChannel:
     ) -> None:
         """`open_channel` opens the channel with a service config, or without that of DNS;
         `refreshing` asks for the texts of the TXT records, and hands on answers and failures."""
-        self._name = name
+        super().__init__(name, open_channel(None))
         self._open = open_channel
         self._drain_s = drain_s
-        self._channel = open_channel(None)
-        self.key_of = self._channel.key_of
         self._old: set[asyncio.Task[None]] = set()
         self._value: object = None
         self._said = ""
@@ -205,23 +192,17 @@ class FollowingChannel:
         self._methods: Sequence[Method] = ()
         self._refresh = refreshing(self._found, self._not_found)
 
-    async def call(
-        self,
-        method: Method,
-        request: RequestBytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None = None,
-    ) -> Reply:
-        """Calls `method`, once the first lookup is over; see `KeyedChannel.call`."""
+    async def send(self, call: UpstreamCall) -> Reply:
+        """Sends `call`, once the first lookup is over."""
         if not self._is_known:
             started_s = time.monotonic()
-            if not await self._refresh.first(timeout_s):
+            if not await self._refresh.first(call.timeout_s):
                 raise late_before_sending()
             self._is_known = True
-            if timeout_s is not None:
-                timeout_s -= time.monotonic() - started_s
-        return await self._channel.call(method, request, metadata, timeout_s, key)
+            if call.timeout_s is not None:
+                left_s = call.timeout_s - (time.monotonic() - started_s)
+                call = call._replace(timeout_s=left_s)
+        return await self.pass_on(call)
 
     async def resolve(self) -> None:
         """Waits for the first lookups, but not longer than `dns.start_s` for each."""
@@ -232,18 +213,6 @@ class FollowingChannel:
         """Asks for the service config and the endpoints, and begins to connect to all."""
         await self._refresh.first(timeout_s)
         return await self._channel.connect(timeout_s)
-
-    def report(self) -> list[EndpointReport]:
-        """The endpoints as they are now; connects to nothing."""
-        return self._channel.report()
-
-    def refusing(self) -> Mapping[str, bool]:
-        """The limits of the upstream, and whether each refuses calls now."""
-        return self._channel.refusing()
-
-    def panics(self) -> bool:
-        """True while endpoints that are left out get calls too."""
-        return self._channel.panics()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channels; see `Channel.close`."""

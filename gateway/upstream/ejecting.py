@@ -173,7 +173,7 @@ class WatchedChannel:
     ) -> None:
         self.channel = channel
         self.endpoint = endpoint
-        self._told: Callable[[], None] | None = None
+        self._listener: Callable[[], None] | None = None
         self._tally = tally
         self._ejector = ejector
 
@@ -230,15 +230,15 @@ class WatchedChannel:
         """Connects now, and again whenever no connection is left, with back-off."""
         self.channel.keep_open()
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._told = told
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
+        self._listener = listener
         self.channel.on_change(self.tell)
 
     def tell(self) -> None:
         """Reports that `state` may have changed."""
-        if self._told is not None:
-            self._told()
+        if self._listener is not None:
+            self._listener()
 
     @property
     def state(self) -> State:

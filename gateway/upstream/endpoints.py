@@ -18,7 +18,7 @@ from gateway.upstream.zones import Zones
 
 logger = logging.getLogger("gateway.upstream")
 
-
+_UNSETTLED: Final = (State.IDLE, State.CONNECTING)
 _NOT_WELL: Final = (State.FAILING, State.EJECTED, State.UNHEALTHY)
 
 
@@ -34,7 +34,7 @@ class Member:
         """The time at which its slow start began; `inf` while that is to come."""
 
     def age(self, now_s: float) -> None:
-        """Notes when it begins to take calls, and that it has to begin anew after a failure."""
+        """Notes when it begins to take calls; after a failure, its slow start begins again."""
         state = self.channel.state
         if state in _NOT_WELL:
             self.since_s = inf
@@ -47,17 +47,15 @@ class Member:
         return self.channel.in_flight
 
 
-_UNSETTLED: Final = (State.IDLE, State.CONNECTING)
-_MadeOf = tuple[list[tuple[int, Member, int, float]], list[Endpoint], bool]
-"""The parts of a picker: the members that take calls, all endpoints where zones count, and
-whether there is a panic."""
+_PickerParts = tuple[list[tuple[int, Member, int, float]], list[Endpoint], bool]
+"""All that decides how a picker works: the members that take calls, all endpoints if zones count,
+and true in a panic."""
 
 _Level = tuple[int, list[Member]]
 """The percentage of calls for the members of one priority, and those that take them."""
 
-
 Open = Callable[[Endpoint], EndpointChannel]
-"""Opens the channel to an endpoint; raises ValueError if its address is none."""
+"""Opens the channel to an endpoint; raises ValueError if its address is not a valid one."""
 
 
 class Endpoints:
@@ -94,7 +92,7 @@ class Endpoints:
         self._members: dict[tuple[str, ...], Member] = {}
         self._draining: dict[asyncio.Task[None], Member] = {}
         self._usable: list[Member] = []
-        self._made_of: _MadeOf = ([], [], False)
+        self._picker_parts: _PickerParts = ([], [], False)
         self._shares: list[tuple[int, int]] = []
         self._picker: Picker | None = None
         self._random = Random()  # noqa: S311 - the choice of an endpoint is no secret
@@ -159,7 +157,7 @@ class Endpoints:
         return member not in self._usable
 
     def start(self) -> None:
-        """Lets calls in: from now on, several members are connected to at once."""
+        """Admits calls: from now on, it connects to all members if there are several."""
         if not self._started:
             self._started = True
             self._choose()
@@ -222,7 +220,7 @@ class Endpoints:
         for task in self._draining:
             task.cancel()
         self._members.clear()
-        self._usable, self._made_of = [], ([], [], False)
+        self._usable, self._picker_parts = [], ([], [], False)
         self._picker = self.only = None
         await asyncio.gather(*(one.channel.close(grace_s) for one in closing))
 
@@ -270,9 +268,9 @@ class Endpoints:
             for one in level
         ]
         known = [] if self._zones is None else [one.endpoint for one in members]
-        made_of = (taking, known, panics)
-        if made_of != self._made_of:  # an equal answer must not begin the round again
-            self._usable, self._made_of = [one for _, one, _, _ in taking], made_of
+        parts = (taking, known, panics)
+        if parts != self._picker_parts:  # an equal answer must not begin the round again
+            self._usable, self._picker_parts = [one for _, one, _, _ in taking], parts
             self._picker = self._picker_of(levels)
         if self._zones is not None and not any(one.channel.state in _UNSETTLED for one in members):
             self._say_zones(self._zones, levels)
@@ -392,4 +390,4 @@ def _usable(
 
 
 def _nothing() -> None:
-    """Takes no notice."""
+    """Ignores a change of a member that only finishes its calls."""

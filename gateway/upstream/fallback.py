@@ -36,7 +36,7 @@ class Fallback:
     def between(self, first: Handler, second: Handler) -> Handler:
         """The handler that passes calls to `first`, and to `second` those that were never sent.
 
-        What the first try took is gone from the deadline of the call.
+        Both share the deadline of the call.
         """
 
         async def send(call: Call) -> Reply:
@@ -45,21 +45,21 @@ class Fallback:
             except Unprocessed as failure:
                 if call.messages is not None or not _was_unreachable(failure):
                     raise
-                self._left()
+                self._note_fallback()
             else:
                 if self._last_s is not None:
-                    self._answered(self._last_s)
+                    self._note_answer(self._last_s)
                 return reply
             return await second(call)
 
         return send
 
-    def _left(self) -> None:
+    def _note_fallback(self) -> None:
         if self._last_s is None:
             self._report("gateway.upstream.fallback", "is unreachable; its calls go to")
         self._last_s = self._clock()
 
-    def _answered(self, last_s: float) -> None:
+    def _note_answer(self, last_s: float) -> None:
         if self._clock() - last_s >= _STEADY_S:
             self._last_s = None
             self._report("gateway.upstream.fallback_over", "answers again; it has its calls from")

@@ -1,4 +1,4 @@
-"""Tells when the limits of an upstream refuse calls: in the log, and to those who show it."""
+"""Notes when the limits of an upstream refuse calls, for the log and the metrics."""
 
 import asyncio
 import logging
@@ -30,8 +30,7 @@ class Fullness:
         return {one: one in self._open for one in self._limits}
 
     def refused(self, limit: str, text: str) -> None:
-        """Takes a call that `limit` has refused; the log gets `text` at first, and after a minute
-        again."""
+        """Counts a call that `limit` has refused; logs `text`, but at most once a minute."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         refusals = self._open.get(limit)
@@ -48,7 +47,7 @@ class Fullness:
             logger.warning("upstream %s %s", self._name, text, extra=extra)
 
     def _look(self, limit: str) -> None:
-        """Ends a row of refusals, or looks again when it may have ended."""
+        """Reports the end of the refusals; if there was a later one, looks again after a pause."""
         loop = asyncio.get_running_loop()
         refusals = self._open[limit]
         left_s = refusals.last_s + self._steady_s - loop.time()

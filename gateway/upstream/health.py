@@ -72,7 +72,7 @@ class Verdict:
         return changes
 
     def forget(self) -> None:
-        """Begins anew, for a new connection."""
+        """Forgets all results, for a new connection."""
         self.is_healthy, self.reason, self._against = None, "", 0
 
 
@@ -92,8 +92,8 @@ class CheckedChannel(Around):
         check: HealthCheck | None = None,
         watch: WatchEndpoints = UNWATCHED_ENDPOINTS,
     ) -> None:
-        """Asks `check` of the program, if there is one; else as `options` say, over `own`, the same
-        channel without what is counted around it, or by `probe`."""
+        """Asks by `check`, if the program has one; otherwise as `options` say: by `probe`, or over
+        `own`, the same channel without the counts of calls around it."""
         super().__init__(channel)
         self._own = own
         self._name = name
@@ -102,7 +102,7 @@ class CheckedChannel(Around):
         self._options = options
         self._outside = None if options.by_grpc else probe
         if check is not None:
-            self._outside = _asked(check, endpoint)
+            self._outside = _ask_program(check, endpoint)
         self._random = random
         self._request = StringValue(value=options.service).SerializeToString()
         """A HealthCheckRequest: its one field has the number and the type of a StringValue's."""
@@ -313,8 +313,8 @@ class CheckedChannel(Around):
         )
 
 
-def _asked(check: HealthCheck, endpoint: Endpoint) -> Ask:
-    """Asks about `endpoint` by a program's own check."""
+def _ask_program(check: HealthCheck, endpoint: Endpoint) -> Ask:
+    """The function that asks about `endpoint` by a program's own check."""
 
     async def ask() -> tuple[str, bool]:
         try:

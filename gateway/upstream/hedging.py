@@ -26,7 +26,7 @@ class Hedged(Balanced):
     hedging_of: Callable[[Method], Hedging | None]
     """Gives the policy of a method; None if its calls are not hedged. Has to be set."""
 
-    async def call(  # noqa: PLR0917 - see `KeyedChannel.call`
+    async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
         request: RequestBytes,

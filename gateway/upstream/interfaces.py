@@ -6,12 +6,11 @@
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.call import Call, CallMetadata, Interceptor, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
-from gateway.upstream.channels.channel import KeyedChannel
 from gateway.upstream.channels.failures import AnyRequest
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_messages import WatchedMessages
@@ -54,8 +53,8 @@ class EndpointChannel(Protocol):
         """Connects now, and again whenever no connection is left, with back-off."""
         ...
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
         ...
 
 
@@ -80,8 +79,22 @@ class EndpointReport:
 
 
 @runtime_checkable
-class UpstreamChannel(KeyedChannel, Protocol):
-    """The channel to an upstream, which knows its endpoints."""
+class UpstreamChannel(Protocol):
+    """The channel to an upstream, which knows its endpoints, and chooses one for each call."""
+
+    key_of: Callable[[Call], int] | None
+    """Makes the key of a call, of 64 bits; None if no key is wanted."""
+
+    def call(
+        self,
+        method: Method,
+        request: RequestBytes,
+        metadata: CallMetadata,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once, at the endpoint for `key`; see `Channel.call`."""
+        ...
 
     async def resolve(self) -> None:
         """Waits for the first lookup of the endpoints, but not longer than `dns.start_s`."""
@@ -111,6 +124,17 @@ class UpstreamChannel(KeyedChannel, Protocol):
         ...
 
 
+class UpstreamCall(NamedTuple):
+    """A call to an upstream: the parts that a channel needs to send it."""
+
+    method: Method
+    request: RequestBytes
+    metadata: CallMetadata
+    timeout_s: float | None
+    key: int | None
+    """Chooses the endpoint, if the channel has `key_of`."""
+
+
 class AroundUpstream:
     """The base of channels to an upstream that do what another one does, apart from calls."""
 
@@ -118,11 +142,45 @@ class AroundUpstream:
         self._name = name
         self._channel = channel
         self.key_of = channel.key_of
-        self.connect = channel.connect
-        self.resolve = channel.resolve
-        self.report = channel.report
-        self.refusing = channel.refusing
-        self.panics = channel.panics
+
+    def call(
+        self,
+        method: Method,
+        request: RequestBytes,
+        metadata: CallMetadata,
+        timeout_s: float | None,
+        key: int | None = None,
+    ) -> Awaitable[Reply]:
+        """Calls `method` once; see `UpstreamChannel.call`."""
+        return self.send(UpstreamCall(method, request, metadata, timeout_s, key))
+
+    @abstractmethod
+    async def send(self, call: UpstreamCall) -> Reply:
+        """Sends `call` over the other channel, and does what this one is for."""
+
+    def pass_on(self, call: UpstreamCall) -> Awaitable[Reply]:
+        """Sends `call` over the other channel."""
+        return self._channel.call(*call)
+
+    async def resolve(self) -> None:
+        """Waits for the first lookup of the endpoints; see `UpstreamChannel.resolve`."""
+        await self._channel.resolve()
+
+    async def connect(self, timeout_s: float) -> object:
+        """Resolves the endpoints and begins to connect; see `UpstreamChannel.connect`."""
+        return await self._channel.connect(timeout_s)
+
+    def report(self) -> list[EndpointReport]:
+        """The endpoints as they are now; connects to nothing."""
+        return self._channel.report()
+
+    def refusing(self) -> Mapping[str, bool]:
+        """The limits of the upstream, and whether each refuses calls now."""
+        return self._channel.refusing()
+
+    def panics(self) -> bool:
+        """True while endpoints that are left out get calls too."""
+        return self._channel.panics()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Closes the channel; see `Channel.close`."""
@@ -173,7 +231,7 @@ class ObservedChannel(Protocol):
         key: int | None = None,
         observed: Observed | None = None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once, and tells the observer; see `KeyedChannel.call`."""
+        """Calls `method` once, and tells the observer; see `UpstreamChannel.call`."""
         ...
 
 
@@ -185,7 +243,7 @@ class Around:
 
     def __init__(self, channel: EndpointChannel) -> None:
         self.channel = channel
-        self._told: Callable[[], None] | None = None
+        self._listener: Callable[[], None] | None = None
 
     def call(
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
@@ -221,15 +279,15 @@ class Around:
         """Connects now, and again whenever no connection is left, with back-off."""
         self.channel.keep_open()
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._told = told
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
+        self._listener = listener
         self.channel.on_change(self.tell)
 
     def tell(self) -> None:
         """Reports that `state` may have changed."""
-        if self._told is not None:
-            self._told()
+        if self._listener is not None:
+            self._listener()
 
 
 class AroundWithEnds(Around):

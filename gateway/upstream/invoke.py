@@ -3,11 +3,11 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.call import Call, Handler, Reply, chain
+from gateway.call import Call, Deadline, Handler, Reply, chain
 from gateway.schema.catalog import Method
-from gateway.upstream.channels.channel import Channel, KeyedChannel
+from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import late_before_sending
-from gateway.upstream.interfaces import CallObserver, ObservedChannel
+from gateway.upstream.interfaces import CallObserver, ObservedChannel, UpstreamChannel
 
 Clock = Callable[[], float]
 ObserverOf = Callable[[Method, str], CallObserver | None]
@@ -22,32 +22,24 @@ def invoke(
     The one message of a call has been decoded by the stage before (`interceptors/decode.py`).
     `observer` is told how each call ends.
     """
-    key_of = channel.key_of if isinstance(channel, KeyedChannel) else None
+    key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
     if observer is not None:
         if isinstance(channel, ObservedChannel):
             return _observed(channel, clock, observer, key_of)
         return chain([observer], invoke(channel, clock))
 
     def send(call: Call) -> Awaitable[Reply]:
-        timeout_s = None
-        if call.deadline is not None:
-            timeout_s = call.deadline.at_s - clock()
-            if timeout_s <= 0:
-                raise late_before_sending()
+        timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
         request = call.decoded if call.messages is None else call.messages
         return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
-    if not isinstance(channel, KeyedChannel) or key_of is None:
+    if not isinstance(channel, UpstreamChannel) or key_of is None:
         return send
     keyed = channel
 
     # A function of its own: without keys, a call must not pay for the question.
     def send_by_key(call: Call) -> Awaitable[Reply]:
-        timeout_s = None
-        if call.deadline is not None:
-            timeout_s = call.deadline.at_s - clock()
-            if timeout_s <= 0:
-                raise late_before_sending()
+        timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
         request = call.decoded if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
         return keyed.call(call.method, request, metadata, timeout_s, key_of(call))
@@ -78,3 +70,15 @@ def _observed(
         return channel.call(call.method, request, metadata, timeout_s, key, (call, observer))
 
     return send
+
+
+def _left_s(deadline: Deadline, now_s: float) -> float:
+    """The seconds until `deadline`.
+
+    Raises:
+        StatusError: DEADLINE_EXCEEDED if there are none.
+    """
+    left_s = deadline.at_s - now_s
+    if left_s <= 0:
+        raise late_before_sending()
+    return left_s

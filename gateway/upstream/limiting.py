@@ -6,13 +6,12 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 import time
 from collections.abc import Callable
 
-from gateway.call import CallMetadata, Reply, RequestBytes
-from gateway.schema.catalog import Method
+from gateway.call import Reply
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
-from gateway.upstream.interfaces import AroundUpstream, UpstreamChannel
+from gateway.upstream.interfaces import AroundUpstream, UpstreamCall, UpstreamChannel
 from gateway.upstream.watched_messages import WatchedMessages
 
 __all__ = ["Gradient", "LimitedChannel"]
@@ -56,15 +55,8 @@ class LimitedChannel(AroundUpstream):
         limit = self._adaptive.limit
         return limit if self._most is None else min(limit, self._most)
 
-    async def call(
-        self,
-        method: Method,
-        request: RequestBytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None = None,
-    ) -> Reply:
-        """Calls `method`, below the limit; see `Channel.call`.
+    async def send(self, call: UpstreamCall) -> Reply:
+        """Sends `call`, below the limit.
 
         Raises:
             StatusError: UNAVAILABLE at the limit; and what the call itself raises.
@@ -74,21 +66,21 @@ class LimitedChannel(AroundUpstream):
             setting = "max_requests" if limit == self._most else "adaptive"
             text = f"has too many calls: {limit} are under way ({setting})"
             self._fullness.refused(setting, text)
-            if not isinstance(request, bytes):
-                await request.aclose()
+            if not isinstance(call.request, bytes):
+                await call.request.aclose()
             raise overloaded(self._name, f'too many calls are under way to upstream "{self._name}"')
         self._under_way += 1
         started_s = self._clock()
         lasts = False
         try:
-            reply = await self._channel.call(method, request, metadata, timeout_s, key)
+            reply = await self.pass_on(call)
             if reply.messages is not None:
                 lasts = True
                 reply.messages = WatchedMessages(reply.messages, lambda _: self._end())
-            elif isinstance(request, bytes):
+            elif isinstance(call.request, bytes):
                 self._sample(started_s)
         except StatusError as error:
-            is_unary = isinstance(request, bytes) and not method.server_streaming
+            is_unary = isinstance(call.request, bytes) and not call.method.server_streaming
             if error.code is Code.DEADLINE_EXCEEDED and is_unary:
                 self._sample(started_s)
             raise

@@ -52,11 +52,11 @@ class Mirroring:
         if call.deadline is not None:
             until_s = min(until_s, call.deadline.at_s)
         head = call.unread_metadata  # to read the metadata of the call itself would change its path
-        told = [] if not self._kept else call.metadata if head is None else head.metadata()
+        found = [] if not self._kept else call.metadata if head is None else head.metadata()
         copied = Call(
             call.method,
             message=call.decoded,
-            metadata=[*[one for one in told if one[0] in self._kept], ("x-mirror", "1")],
+            metadata=[*[one for one in found if one[0] in self._kept], ("x-mirror", "1")],
             headers={},
             deadline=Deadline(until_s),
         )

@@ -82,9 +82,9 @@ def _open(
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
     fullness = Fullness(name, _limits_of(upstream))
     pending = Pending(fullness.refused)
-    attempts, told = balancing.watch.attempts(name), balancing.watch.endpoints(name)
-    ejector = _ejector(name, upstream, random, told)
-    limits = Limits(upstream, random, config)
+    attempts = balancing.watch.attempts(name)
+    ejector = _ejector(name, upstream, random, balancing.watch.endpoints(name))
+    repeats = RepeatPolicies(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
     large_replies = LargeReplies(name, upstream.large_replies_bytes, upstream.large_replies_wait_s)
 
@@ -99,9 +99,9 @@ def _open(
             channel = ejector.watched(endpoint, channel)
         if reports is not None:
             channel = reports.reported(endpoint, channel, own)
-        if per_try_s is None and limits.throttle is None:
+        if per_try_s is None and repeats.throttle is None:
             return channel
-        return TriedChannel(name, channel, per_try_s, limits.throttle, limits.limits_of)
+        return TriedChannel(name, channel, per_try_s, repeats.throttle, repeats.limits_of)
 
     endpoints = Endpoints(
         name,
@@ -114,8 +114,8 @@ def _open(
         avoids_full=keys is None and upstream.balance is not Balance.PICK_FIRST,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
-    refresh = _filled(endpoints, upstream, resolver, random)
-    balanced = limits.balanced(name, endpoints, refresh)
+    refresh = _fill(endpoints, upstream, resolver, random)
+    balanced = repeats.balanced(name, endpoints, refresh)
     balanced.key_of, balanced.watch = keys, balancing.watch.repeats(name)
     balanced.refusing = fullness.refusing
     limited = _limited(name, upstream, balanced, fullness)
@@ -180,8 +180,8 @@ def _with_service_config(name: str, upstream: Upstream, config: ServiceConfig) -
         ) from None
 
 
-class Limits:
-    """The policies of further attempts of the calls of one upstream, which share one budget."""
+class RepeatPolicies:
+    """The policies of retries and hedging of one upstream; all of them share one budget."""
 
     def __init__(self, upstream: Upstream, random: Random, config: ServiceConfig | None) -> None:
         options, budget = upstream.retry_throttling, Budget()
@@ -192,7 +192,7 @@ class Limits:
         self._hedging_of = _hedgings(upstream, random, self.throttle, config, budget)
 
     def limits_of(self, method: Method) -> Retrying | None:
-        """The limits of one method; None if its calls have one attempt."""
+        """The limits of the further attempts of a method's calls; None if there are none."""
         hedging = None if self._hedging_of is None else self._hedging_of(method)
         return self._retrying_of(method) if hedging is None else hedging.limits
 
@@ -320,9 +320,8 @@ def _limits_of(upstream: Upstream) -> Iterator[str]:
 def _limited(
     name: str, upstream: Upstream, channel: Balanced, fullness: Fullness
 ) -> UpstreamChannel:
-    adaptive = None
-    if upstream.adaptive is not None:
-        adaptive = Gradient(upstream.adaptive, time.monotonic())
+    options = upstream.adaptive
+    adaptive = None if options is None else Gradient(options, time.monotonic())
     if upstream.max_requests is None and adaptive is None:
         return channel
     return LimitedChannel(name, channel, upstream.max_requests, adaptive, fullness=fullness)
@@ -369,22 +368,22 @@ def _zones(name: str, upstream: Upstream, balancing: Balancing, random: Random) 
     return Zones(balancing.zone, upstream.zones, random)
 
 
-def _filled(
+def _fill(
     endpoints: Endpoints, upstream: Upstream, resolver: Resolver | None, random: Random
 ) -> Refresh[Endpoint] | None:
-    """Fills `endpoints`, or makes what does so again and again."""
+    """Fills `endpoints` from the settings; with a resolver, returns the `Refresh` that does it."""
     if resolver is None:
-        endpoints.replace(_some(upstream, _fixed(upstream)), quietly=True)
+        endpoints.replace(_own_subset(upstream, _fixed(upstream)), quietly=True)
         return None
 
-    def told(found: Iterable[Endpoint]) -> None:
-        endpoints.replace(_some(upstream, found))
+    def replace(found: Iterable[Endpoint]) -> None:
+        endpoints.replace(_own_subset(upstream, found))
 
-    return Refresh(resolver, upstream.dns, told, endpoints.unresolved, random)
+    return Refresh(resolver, upstream.dns, replace, endpoints.unresolved, random)
 
 
-def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
-    """The endpoints that this process takes."""
+def _own_subset(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
+    """The endpoints that this process calls, in its own order."""
     if upstream.shuffle:
         found = shuffled(found, own_seed())
     size = upstream.subset_size
@@ -392,6 +391,7 @@ def _some(upstream: Upstream, found: Iterable[Endpoint]) -> Iterable[Endpoint]:
 
 
 def _fixed(upstream: Upstream) -> list[Endpoint]:
+    """The endpoints that the settings name."""
     if upstream.target is not None:
         return [Endpoint((upstream.target.removeprefix("dns:///"),))]
     return [

@@ -38,7 +38,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Ejection:
-    """An endpoint was ejected."""
+    """The ejection of an endpoint."""
 
     tally: Tally
     method: str
@@ -214,4 +214,4 @@ class Outliers:
 
 
 def _nothing(_method: str, _reason: str) -> None:
-    """Takes no notice."""
+    """Ignores an outlier that is not ejected."""

@@ -88,7 +88,7 @@ class _Opened:
         self.pools = 0
 
     async def release(self) -> None:
-        """One pool uses it no more."""
+        """Ends the use by one pool; the last pool closes the channel."""
         self.pools -= 1
         if not self.pools:
             await self.channel.close(_GRACE_S)
@@ -106,6 +106,10 @@ class Pool:
         self._upstreams = upstreams
         self._channels = channels
         self._opened = opened or {}
+        self._with_endpoints = {
+            name: one for name, one in channels.items() if isinstance(one, UpstreamChannel)
+        }
+        """The channels that know their endpoints: those of the kind `http2`."""
 
     def opened_from(self, name: str, made_of: object) -> _Opened | None:
         """The channel to an upstream, for another pool, if it is open and made of the same."""
@@ -124,23 +128,16 @@ class Pool:
 
     async def resolve(self) -> None:
         """Waits for the first lookup of every name, but not longer than `dns.start_s` of each."""
-        channels = [one for one in self._channels.values() if isinstance(one, UpstreamChannel)]
-        await asyncio.gather(*[one.resolve() for one in channels])
+        await asyncio.gather(*[one.resolve() for one in self._with_endpoints.values()])
 
     async def report(self, timeout_s: float) -> Reports:
         """Connects to every endpoint of each upstream, and reports them once that is done or the
         time is over. An upstream whose channel is `grpcio` has none to report.
         """
-        names = [name for name, one in self._channels.items() if isinstance(one, UpstreamChannel)]
-        found = await asyncio.gather(
-            *(
-                _report(one, timeout_s)
-                for one in self._channels.values()
-                if isinstance(one, UpstreamChannel)
-            )
-        )
+        known = self._with_endpoints
+        found = await asyncio.gather(*[_report(one, timeout_s) for one in known.values()])
         reports: Reports = {name: [] for name in self._channels}
-        reports.update(zip(names, found, strict=True))
+        reports.update(zip(known, found, strict=True))
         return reports
 
     def census(self) -> Counter[tuple[str, str]]:
@@ -152,24 +149,22 @@ class Pool:
 
         An upstream whose channel is `grpcio` has none to report.
         """
-        for name, channel in self._channels.items():
-            if isinstance(channel, UpstreamChannel):
-                for endpoint in channel.report():
-                    yield name, endpoint
+        for name, channel in self._with_endpoints.items():
+            for endpoint in channel.report():
+                yield name, endpoint
 
     def limits(self) -> Iterator[tuple[str, str, bool]]:
-        """Yields the name of each upstream with each limit of its calls, and whether that refuses
-        some now."""
-        for name, channel in self._channels.items():
-            if isinstance(channel, UpstreamChannel):
-                for limit, is_refusing in channel.refusing().items():
-                    yield name, limit, is_refusing
+        """Yields each upstream with each limit of its calls, and whether that refuses some now."""
+        for name, channel in self._with_endpoints.items():
+            for limit, is_refusing in channel.refusing().items():
+                yield name, limit, is_refusing
 
     def panics(self) -> dict[str, bool]:
-        """Says of each upstream if its endpoints that are left out get calls too, as too few others
-        are there; nothing of those whose channel is `grpcio`."""
-        channels = self._channels.items()
-        return {name: one.panics() for name, one in channels if isinstance(one, UpstreamChannel)}
+        """Returns whether each upstream is in a panic; see `UpstreamChannel.panics`.
+
+        An upstream whose channel is `grpcio` is not among them.
+        """
+        return {name: one.panics() for name, one in self._with_endpoints.items()}
 
     def name_of(self, channel: Channel) -> str:
         """Returns the name of the upstream whose channel this is."""
@@ -187,13 +182,13 @@ class Pool:
             PoolError: no upstream serves a service, or several claim it equally.
         """
         reflected = reflected or {}
-        able = {
+        claims = {
             service: claimants(self._upstreams, service, reflected.get(service))
             for service in services
         }
-        if any(len(names) != 1 for names in able.values()):
-            raise PoolError("; ".join(_problems(able)))
-        return {service: self._channels[names[0]] for service, names in able.items()}
+        if any(len(names) != 1 for names in claims.values()):
+            raise PoolError("; ".join(_problems(claims)))
+        return {service: self._channels[names[0]] for service, names in claims.items()}
 
     def checks(self, name: str) -> ChecksMethods | None:
         """Returns the channel of an upstream if it has settings for single methods."""
@@ -250,14 +245,14 @@ def _strength(selector: str, service: str) -> int:
     return len(selector) if matches_service(selector, service) else 0
 
 
-def _problems(able: Mapping[str, list[str]]) -> Iterator[str]:
-    homeless = sorted(service for service, names in able.items() if not names)
-    if homeless:
+def _problems(claims: Mapping[str, list[str]]) -> Iterator[str]:
+    unclaimed = sorted(service for service, names in claims.items() if not names)
+    if unclaimed:
         yield (
-            f"no upstream serves {', '.join(homeless)}: "
+            f"no upstream serves {', '.join(unclaimed)}: "
             "name it in upstreams.<name>.services, or add --upstream HOST:PORT"
         )
-    for service, names in sorted(able.items()):
+    for service, names in sorted(claims.items()):
         if len(names) > 1:
             yield (
                 f"{service} could go to {' or '.join(names)}: "
@@ -310,7 +305,7 @@ def _open(name: str, upstream: Upstream, balancing: Balancing, former: Pool | No
 
 
 def _settings_of(upstream: Upstream) -> tuple[Upstream, frozenset[str]]:
-    """The settings that the channel uses, and which of them are stated: a service config replaces
-    the others. Which calls come to the upstream, and where they go instead, is not among them."""
+    """The settings that the channel uses, and the names of those that are stated: a service config
+    replaces the others. The settings of routes are not among them."""
     used = upstream.model_copy(update=dict.fromkeys(_OF_ROUTES))
     return used, frozenset(used.model_fields_set)

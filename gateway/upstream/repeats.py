@@ -1,4 +1,4 @@
-"""The repeats of calls, for those who count them (gRFC A6, A96); pure."""
+"""The repeats of calls, and the interface of their observers (gRFC A6, A96); pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +40,7 @@ class Repeats:
 
 
 class WatchRepeats(Protocol):
-    """Is told about calls that have several attempts. It must not wait or raise."""
+    """Observes calls that have several attempts. It must not wait or raise."""
 
     def repeated(self, reason: str) -> None:
         """Counts a further attempt after this failure: the name of its code, `unprocessed`, or

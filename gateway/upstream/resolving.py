@@ -47,7 +47,7 @@ class SystemResolver:
         by_family: dict[int, list[str]] = {socket.AF_INET6: [], socket.AF_INET: []}
         for family, _, _, _, address in found:
             if family in by_family:
-                by_family[family].append(_written(address))
+                by_family[family].append(_address_text(address))
         v6, v4 = (list(dict.fromkeys(by_family[one])) for one in by_family)
         return endpoints_at(v6, v4, self._family)[:MOST_ENDPOINTS]
 
@@ -57,10 +57,10 @@ def endpoints_at(
     v4: Sequence[str],
     family: Family,
 ) -> Sequence[Endpoint]:
-    """The endpoints with these addresses: a server with two families must not count twice.
+    """The endpoints with these addresses; a server with an address of each family is one endpoint.
 
-    One address of each family is one server (gRFC A61), with more it cannot be seen which belong
-    together, so only one family is used.
+    One IPv6 and one IPv4 address are one server (gRFC A61). With more, nothing says which of them
+    belong together, so only one family is used: no server must count twice.
     """
     if family is Family.BOTH:
         chosen = [*v6, *v4]
@@ -84,7 +84,7 @@ def _has_route(address: str) -> bool:
     return True
 
 
-def _written(address: Sequence[object]) -> str:
+def _address_text(address: Sequence[object]) -> str:
     """The address of a socket as text, with the zone of a link-local one."""
     host, port = str(address[0]), address[1]
     if len(address) > 3 and address[3] and "%" not in host:
@@ -124,24 +124,25 @@ class Schedule:
         return now_s - self._empty_since_s >= self._options.empty_grace_s
 
 
-class Asked(Protocol[_Found_co]):
-    """A `Resolver`, or what finds something else than endpoints in the same way."""
+class Lookup(Protocol[_Found_co]):
+    """A `Resolver`, or the same for other things than endpoints, such as DNS records."""
 
     async def resolve(self) -> Sequence[_Found_co]:
-        """All that there is at this time; see `Resolver.resolve`."""
+        """All things that are found at this time; see `Resolver.resolve`."""
         ...
 
 
 class Refresh(Generic[_Found_co]):
     """Asks a resolver for as long as it is open, and hands on each answer.
 
-    A failed lookup hands on nothing, so that the last answer stays in use. An empty answer is a
-    failure with the reason `when_empty`; without that it is none, but is handed on as late.
+    A failed lookup hands on nothing, so that the last answer stays in use. An empty answer replaces
+    the last one only after a time (`Schedule.empty_counts`). `when_empty` is the reason with which
+    it is also reported as a failure; if that is empty, it is not reported.
     """
 
     def __init__(
         self,
-        resolver: Asked[_Found_co],
+        resolver: Lookup[_Found_co],
         options: DnsOptions,
         on_answer: Callable[[Sequence[_Found_co]], None],
         on_failure: Callable[[str], None],

@@ -51,29 +51,25 @@ class Retrying:
         """True if another attempt may succeed after `error`."""
         return error.code in self._codes or isinstance(error, ConnectionLost | LateAttempt)
 
-    def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | None:
-        """Seconds until the next attempt after `error`; None if there is none.
+    def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | NotRepeated:
+        """Seconds until the next attempt after `error`, or the reason why there is none.
 
         `attempts` have been made, and `pushed` of them were timed by the back end: its pushback
         starts the back-off anew (A6). No pause after a lost connection, which is seen at once, nor
         after a late attempt, which has taken longer than a pause.
         """
         if attempts >= self._policy.max_attempts:
-            return None
+            return NotRepeated.ATTEMPTS
+        if self.forbids(error):
+            return NotRepeated.PUSHBACK
         if self.throttle is not None and not self.throttle.allows:
-            return None
+            return NotRepeated.THROTTLE
         if isinstance(error, ConnectionLost | LateAttempt):
             return 0.0
-        pushback = error.pushback_ms if isinstance(error, BackendError) else None
-        if pushback is not None:
-            return int(pushback) / 1000 if _MILLISECONDS.fullmatch(pushback) else None
+        wanted_s = self.pushback_s(error)
+        if wanted_s is not None:
+            return wanted_s
         return max(self._backoff_s(attempts - 1 - pushed), _retry_delay_s(error))
-
-    def why_not(self, error: StatusError, attempts: int) -> NotRepeated:
-        """Returns the reason why `pause_s` returned None for the same arguments."""
-        if attempts >= self._policy.max_attempts:
-            return NotRepeated.ATTEMPTS
-        return NotRepeated.PUSHBACK if self.forbids(error) else NotRepeated.THROTTLE
 
     @staticmethod
     def pushback_s(error: StatusError) -> float | None:

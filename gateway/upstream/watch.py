@@ -1,4 +1,4 @@
-"""The interfaces of those who count what happens at upstreams."""
+"""The observers of upstreams: interfaces, and implementations that count nothing."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -11,7 +11,7 @@ from gateway.upstream.watched_connections import WatchConnections
 
 
 class WatchAttempts(Protocol):
-    """Is told about each attempt of calls to one upstream. It must not wait or raise."""
+    """Observes each attempt of calls to one upstream. It must not wait or raise."""
 
     def started(self, rpc_method: str) -> None:
         """Counts an attempt of `package.Service/Method` that begins."""
@@ -25,7 +25,7 @@ class WatchAttempts(Protocol):
 
 
 class WatchEndpoints(Protocol):
-    """Is told what becomes of the endpoints of one upstream. It must not wait or raise."""
+    """Observes the endpoints of one upstream. It must not wait or raise."""
 
     def ejected(self, method: str) -> None:
         """Counts an ejection by a detection method, in the words of gRFC A91."""
@@ -45,22 +45,22 @@ class WatchEndpoints(Protocol):
 
 
 class Watch(Protocol):
-    """Counts what happens at upstreams, by their names."""
+    """The observers of upstreams, by the names of these."""
 
     def repeats(self, upstream: str) -> WatchRepeats:
-        """Returns what is told about the repeats of calls."""
+        """Returns the observer of repeated calls."""
         ...
 
     def connections(self, upstream: str, zone: str) -> WatchConnections:
-        """Returns what is told about connections to the endpoints in a zone."""
+        """Returns the observer of connections to the endpoints in a zone."""
         ...
 
     def endpoints(self, upstream: str) -> WatchEndpoints:
-        """Returns what is told about the endpoints."""
+        """Returns the observer of the endpoints."""
         ...
 
     def attempts(self, upstream: str) -> WatchAttempts | None:
-        """Returns what is told about each attempt; None for nothing, which costs nothing."""
+        """Returns the observer of attempts; None for none, so that attempts pay for nothing."""
         ...
 
 
@@ -87,15 +87,15 @@ class _NoWatch:
     """Counts nothing."""
 
     def repeats(self, upstream: str) -> WatchRepeats:  # noqa: ARG002 - the same for all
-        """Returns what counts nothing."""
+        """Returns an observer that counts nothing."""
         return UNWATCHED_REPEATS
 
     def connections(self, upstream: str, zone: str) -> WatchConnections:  # noqa: ARG002 - the same
-        """Returns what counts nothing."""
+        """Returns an observer that counts nothing."""
         return UNWATCHED_CONNECTIONS
 
     def endpoints(self, upstream: str) -> WatchEndpoints:  # noqa: ARG002 - the same for all
-        """Returns what counts nothing."""
+        """Returns an observer that counts nothing."""
         return UNWATCHED_ENDPOINTS
 
     def attempts(self, upstream: str) -> WatchAttempts | None:  # noqa: ARG002 - the same for all

@@ -1,4 +1,4 @@
-"""The connections to endpoints, for those who count them (gRFC A94); pure."""
+"""The interface of observers of connections to endpoints (gRFC A94); pure."""
 
 from typing import Final, Protocol
 
@@ -7,7 +7,7 @@ SHUT_DOWN: Final = "subchannel shutdown"
 
 
 class WatchConnections(Protocol):
-    """Is told about the connections to one upstream, in one zone. It must not wait or raise."""
+    """Observes the connections to one upstream, in one zone. It must not wait or raise."""
 
     def opened(self) -> None:
         """Counts a connection that was opened."""

@@ -6,6 +6,8 @@ from gateway.status import Code
 from gateway.trace_context import Trace, read_traceparent, read_tracestate
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+MEMBERS = ",".join(f"k{number}=1" for number in range(32))
+LONGEST = f"a={'1' * 256},b={'2' * 251}"
 
 
 @pytest.mark.parametrize(
@@ -51,14 +53,26 @@ def test_a_malformed_traceparent(text: str) -> None:
         pytest.param(["a=1"], "a=1", id="one"),
         pytest.param(["a=1 , ,b@c=2"], "a=1 , ,b@c=2", id="blanks and empty members stay"),
         pytest.param(["a=1", "b=2"], "a=1,b=2", id="two lines"),
-        pytest.param(["a=1,a=2"], "", id="one key twice"),
+        pytest.param(["a=1\t,\t b= 2"], "a=1 ,  b= 2", id="tabs become spaces"),
+        pytest.param(["a=1", "", "b=2"], "a=1,,b=2", id="an empty line between"),
+        pytest.param(["a=1,a=2"], "a=1,a=2", id="one key twice stays"),
+        pytest.param(["a@=1,b@@c@d=2"], "a@=1,b@@c@d=2", id="at signs in keys"),
+        pytest.param(["@a=1,b=2"], "", id="at sign first"),
+        pytest.param(["a.b=1"], "", id="dot in a key"),
+        pytest.param(["a =1"], "", id="blank after a key"),
+        pytest.param(["a=,b=2"], "", id="empty value"),
+        pytest.param(["a=1\t2"], "", id="tab in a value"),
+        pytest.param([f"{'k' * 256}=1"], f"{'k' * 256}=1", id="longest key"),
+        pytest.param([f"{'k' * 257}=1"], "", id="too long a key"),
         pytest.param(["A=1"], "", id="capital"),
         pytest.param(["a"], "", id="no value"),
         pytest.param(["a=b=c"], "", id="two equals signs"),
         pytest.param(["a=é"], "", id="not ASCII"),
         pytest.param([f"a={'1' * 256}"], f"a={'1' * 256}", id="longest value"),
         pytest.param([f"a={'1' * 257}"], "", id="too long a value"),
-        pytest.param([",".join(f"k{n}=1" for n in range(33))], "", id="33 members"),
+        pytest.param([MEMBERS], MEMBERS, id="32 members"),
+        pytest.param([MEMBERS + ",z=1"], "", id="33 members"),
+        pytest.param([LONGEST], LONGEST, id="512 characters"),
         pytest.param([f"a={'1' * 256}", f"b={'1' * 256}"], "", id="513 characters and more"),
     ],
 )

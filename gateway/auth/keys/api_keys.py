@@ -65,17 +65,17 @@ class ApiKeys(Stored[KeyStore]):
 
     async def create(self, request: KeyRequest) -> MadeKey:
         """Creates a key."""
-        made = self._make(request)
-        while not await self._store.add_key(made.record):
-            made = self._make(request)  # again if the id is taken: a chance of 1 in 2**48
-        self._note("key.created", made.record)
-        return made
+        record = None
+        while record is None:  # again if the id is taken: a chance of 1 in 2**48
+            secret = new_secret(API_KEY)
+            record = await self._store.add_key(self._make(request, secret))
+        self._note("key.created", record)
+        return MadeKey(secret, record)
 
     async def rotate(self, key_id: str, overlap_s: float = 0.0) -> MadeKey | None:
         """Gives a key a new secret; the old one stays valid for `overlap_s`. None if unknown."""
         secret = new_secret(API_KEY)
-        old_until_s = self._clock() + overlap_s if overlap_s > 0 else None
-        record = await self._store.replace_key(key_id, digest(secret), old_until_s)
+        record = await self._store.replace_key(key_id, digest(secret), overlap_s)
         if record is None:
             return None
         self._note("key.rotated", record)
@@ -98,16 +98,15 @@ class ApiKeys(Stored[KeyStore]):
 
     async def note_use(self, key_id: str) -> None:
         """Records that a key was used now."""
-        await self._store.touch_key(key_id, self._clock())
+        await self._store.touch_key(key_id)
 
     def list_all(self) -> AsyncIterator[KeyRecord]:
         """All keys, including expired ones, by id."""
         return self._store.list_keys()
 
-    def _make(self, request: KeyRequest) -> MadeKey:
-        secret = new_secret(API_KEY)
+    def _make(self, request: KeyRequest, secret: str) -> KeyRecord:
         now_s = self._clock()
-        record = KeyRecord(
+        return KeyRecord(
             digest(secret),
             f"key-{secrets.token_hex(_ID_BYTES)}",
             request.owner,
@@ -116,7 +115,6 @@ class ApiKeys(Stored[KeyStore]):
             None if request.ttl_s is None else now_s + request.ttl_s,
             request.networks,
         )
-        return MadeKey(secret, record)
 
     def _note(self, event: str, record: KeyRecord) -> None:
         self._audit.record(

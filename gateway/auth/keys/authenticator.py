@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk, cannot_check
-from gateway.auth.cache import TtlCache
+from gateway.auth.cache import RecentValues, TtlCache
 from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.secrets import API_KEY, is_secret
 from gateway.call import Call, Principal
@@ -29,7 +29,7 @@ class KeyAuthenticator:
         keys: ApiKeys,
         header: str,
         audit: Audit = NO_AUDIT,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._header = header
@@ -38,8 +38,10 @@ class KeyAuthenticator:
         self.challenge = Challenge(f'ApiKey header="{header}"', header, header)
         self._audit = audit
         self._clock = clock
-        self._known = TtlCache(self._find, lambda text: is_secret(text, API_KEY))
+        self._known = TtlCache(self._find, lambda text: is_secret(text, API_KEY), clock=clock)
         self._noting: dict[str, asyncio.Task[None]] = {}
+        # Not compared with the time in the store, since the clocks of nodes need not agree.
+        self._noted = RecentValues[str, None]()
 
     def recall(self, call: Call) -> Principal | MustAsk | None:
         """The principal of the key, if cached; see `Authenticator.recall`."""
@@ -90,7 +92,10 @@ class KeyAuthenticator:
 
     async def _find(self, text: str) -> "_Key | None":
         record = await self._keys.verify(text)
-        return None if record is None else _Key(record, self._clock())
+        if record is None:
+            return None
+        until_s, _ = self._noted.get(record.id, (0.0, None))
+        return _Key(record, use_is_news=self._clock() >= until_s)
 
     def _refusal(self, message: str = _REFUSED) -> StatusError:
         return StatusError(
@@ -103,6 +108,7 @@ class KeyAuthenticator:
         """Records the use in the store; no call waits for that, and none fails with it."""
         key.use_is_news = False
         key_id = key.principal.credential
+        self._noted.put(key_id, None, self._clock() + _NOTE_EVERY_S)
         if key_id not in self._noting:
             task = self._noting[key_id] = asyncio.create_task(self._record_use(key_id))
             task.add_done_callback(lambda _: self._noting.pop(key_id))
@@ -117,12 +123,11 @@ class _Key:
 
     __slots__ = ("_admitted", "networks", "principal", "use_is_news")
 
-    def __init__(self, record: KeyRecord, now_s: float) -> None:
+    def __init__(self, record: KeyRecord, *, use_is_news: bool) -> None:
         self.principal = Principal(record.owner, record.scopes, kind="key", credential=record.id)
         self.networks = Networks(record.networks)
         self._admitted: str | None = None
-        used_at_s = record.last_used_at_s
-        self.use_is_news = used_at_s is None or now_s - used_at_s >= _NOTE_EVERY_S
+        self.use_is_news = use_is_news
 
     def admits(self, peer: str) -> bool:
         """True if it may be used from this address; without an address it may not."""

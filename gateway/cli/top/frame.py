@@ -38,7 +38,14 @@ def frame(before: Sample, after: Sample, width: int, height: int) -> list[str]:
         lines += ["metrics are off: there are no rates (set metrics.enabled)", ""]
     else:
         upstreams = list(_upstreams(before, after))
-        below = [*_table("UPSTREAMS, by calls", upstreams, _ROWS_SHOWN), *below]
+        limits = [_limit(one) for one in after.traffic["limits"]]
+        stores = [_store(one) for one in after.traffic["stores"]]
+        below = [
+            *_table("UPSTREAMS, by calls", upstreams, _ROWS_SHOWN),
+            *_section("LIMITS HIT", limits[:_ROWS_SHOWN], len(limits)),
+            *_section("STORES", stores, len(stores)),
+            *below,
+        ]
         room = max(_LEAST_ROUTES, height - len(lines) - len(below) - 5)
         lines += _table("TOTAL", [("all requests", _total(before, after))], 1)
         lines += _table("ROUTES, by requests", list(_routes(before, after)), room)
@@ -54,7 +61,7 @@ def _head(status: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{status['workers']['serving']} of {status['workers']['configured']} workers serve  "
         f"{status['connections']} connections  {status['requests_in_progress']} in progress  "
-        f"log level {status['log_level']}"
+        f"generation {status['generation']}  log level {status['log_level']}"
     )
 
 
@@ -121,6 +128,16 @@ def _section(title: str, rows: Sequence[str], count: int) -> Iterator[str]:
         if count > len(rows):
             yield f"and {count - len(rows)} more"
         yield ""
+
+
+def _limit(row: Mapping[str, Any]) -> str:
+    refused = "refuses now" if row["refused"] is None else f"{row['refused']} since start"
+    return f"{row['kind']} {row['name']}  {refused}"
+
+
+def _store(row: Mapping[str, Any]) -> str:
+    state = "up" if row["up"] else "DOWN"
+    return f"{row['name']}  {state}  {row['operations']} operations, {row['failures']} failed"
 
 
 def _worker(worker: Mapping[str, Any]) -> str:

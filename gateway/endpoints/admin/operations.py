@@ -97,8 +97,8 @@ class ReloadReport:
         kinds = [line[0] for line in self.changes]
         added, removed, changed = (kinds.count(kind) for kind in "+-~")
         breaking = sum(line.startswith("! breaking ") for line in self.changes)
-        told = f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
-        return f"{told}; {breaking} changes break clients" if breaking else told
+        text = f"{self.routes} routes: {added} added, {removed} removed, {changed} changed"
+        return f"{text}; {breaking} changes break clients" if breaking else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,20 @@ A client that asks twice learns rates and percentiles from the differences, as P
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.telemetry.metrics.definitions import CALL_DURATION, REQUEST_DURATION
+from gateway.telemetry.metrics.definitions import (
+    CALL_DURATION,
+    FILTERED,
+    RATE_LIMITED,
+    REQUEST_DURATION,
+    STORE_OPERATIONS,
+    STORE_UP,
+    UPSTREAM_OPEN,
+)
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import Slot
+from gateway.telemetry.metrics.metric import EXEMPLAR_SLOTS, Slot
 
 _FRESH_S: Final = 1.0
 """A result is sent again for a second, however many ask."""
@@ -23,6 +31,8 @@ _SERVER_CODES: Final = frozenset(
 """The codes of calls that failed by no fault of their caller (OpenTelemetry, "gRPC": server)."""
 
 Row = dict[str, Any]
+Sums = Mapping[tuple[str, ...], Sequence[float]]
+"""The cells of the children of one metric, by the values of their labels."""
 
 
 class Traffic:
@@ -54,9 +64,13 @@ def traffic(exposition: Exposition) -> Row:
     the requests up to each bound that were slower than the bound before, and the slowest.
     """
     bounds_s = exposition.bounds(REQUEST_DURATION)
+    requests, calls, *limits, up, operations = exposition.sums(
+        *(REQUEST_DURATION, CALL_DURATION, RATE_LIMITED, FILTERED, UPSTREAM_OPEN),
+        *(STORE_UP, STORE_OPERATIONS),
+    )
     total = _row(len(bounds_s))
     routes: dict[tuple[str, str], Row] = {}
-    for values, cells in exposition.sums(REQUEST_DURATION).items():
+    for values, cells in requests.items():
         route, http_method, status, _, error_type, *_ = values
         row = routes.setdefault(
             (http_method, route), _row(len(bounds_s), http_method=http_method, route=route)
@@ -65,7 +79,7 @@ def traffic(exposition: Exposition) -> Row:
         for one in (row, total):
             _add(one, cells, is_failure=is_failure, is_client_error=status.startswith("4"))
     upstreams: dict[str, Row] = {}
-    for values, cells in exposition.sums(CALL_DURATION).items():
+    for values, cells in calls.items():
         _, name, code, _ = values
         row = upstreams.setdefault(name, _row(len(bounds_s), name=name))
         _add(row, cells, is_failure=code in _SERVER_CODES, is_client_error=False)
@@ -78,7 +92,38 @@ def traffic(exposition: Exposition) -> Row:
         "routes": rows[:_MOST_ROUTES],
         "routes_left_out": len(rows[_MOST_ROUTES:]),
         "upstreams": list(upstreams.values()),
+        "limits": list(_limits(*limits)),
+        "stores": list(_stores(up, operations)),
     }
+
+
+def _limits(limited: Sums, filtered: Sums, is_open: Sums) -> Iterator[Row]:
+    """Yields the limits and filters that have refused anything, with the number of refusals.
+
+    That is null for limits of upstreams, which are there while they refuse, and 10 s longer.
+    """
+    for kind, found in (("rate limit", limited), ("filter", filtered)):
+        for (name,), cells in found.items():
+            if cells[Slot.VALUE]:
+                yield {"kind": kind, "name": name, "refused": int(cells[Slot.VALUE])}
+    for (upstream, which), cells in is_open.items():
+        if cells[Slot.VALUE]:
+            yield {"kind": which, "name": upstream, "refused": None}
+
+
+def _stores(up: Sums, operations: Sums) -> Iterator[Row]:
+    """Yields the stores: whether they are asked, and their operations since the start.
+
+    Those of a store in memory are not counted.
+    """
+    for (name,), state in up.items():
+        row: Row = {"name": name, "up": state[Slot.VALUE] == 1.0, "operations": 0, "failures": 0}
+        for (store, _, outcome), cells in operations.items():
+            if store == name:
+                count = int(sum(cells[Slot.BUCKETS : -EXEMPLAR_SLOTS]))
+                row["operations"] += count
+                row["failures"] += 0 if outcome == "ok" else count
+        yield row
 
 
 def _row(bounds: int, **names: str) -> Row:

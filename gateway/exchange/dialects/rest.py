@@ -16,6 +16,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
+from gateway.transcoding.response import Encode
 from gateway.transcoding.routing.differences import no_match
 from gateway.transcoding.transcoder import Transcoder
 
@@ -57,7 +58,7 @@ class RestDialect:
         self._tagged = frozenset(tagged)
         self._judges_etags = judges_etags
         self._found: dict[str, RouteMatch] = {}
-        """Where the paths of stored replies lead, which come again, with GET."""
+        """The matches of paths of stored replies, for the next GETs of them."""
         self.fail = rendering.failure
 
     def match(self, request: Request) -> RouteMatch | StatusError:
@@ -112,35 +113,42 @@ class RestDialect:
             return pending.error
         reply = await pending
         request.attempts = reply.attempts
-        is_large = len(reply.message) >= LARGE_BYTES
-        if reply.forms is None and not (is_large or self._tagged or self._judges_etags):
+        is_small = len(reply.message) < LARGE_BYTES
+        if reply.forms is None and is_small and not (self._tagged or self._judges_etags):
             return self._rendering.reply(reply, encode)  # the usual case
         is_judged = request.method in _READS and self._is_judged(method, reply)
         # A POST has no tag, so its response is not like that to a GET.
         forms = reply.forms if request.method in _READS else None
         response = None if forms is None else self._rendering.kept(forms, reply, encode)
         if response is None:
-            in_thread = is_large and (is_judged or not match.target.answers_raw)
-            render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
-            if is_judged and method in self._tagged:
-                render = partial(_tagged, render)
-            try:
-                response = await run_in_thread(render) if in_thread else render()
-            except UnreadableReplyError:
-                if reply.forms is not None:
-                    reply.forms.discard()  # the next reply of the back end may be right
-                raise
+            response = await self._render(match, reply, encode, is_judged=is_judged)
             if forms is not None:
                 self._rendering.keep(forms, reply, encode, response)
-                self._note(request, match)
+                self._remember(request, match)
         if is_judged and request.fields.may_be_conditional:
             is_stored = call.cache_result in _STORED
             is_raw = match.target.answers_raw
             return under_conditions(request, response, is_raw=is_raw, is_stored=is_stored)
         return response
 
-    def _note(self, request: Request, match: RouteMatch) -> None:
-        """Notes where a path leads; too many are forgotten together."""
+    async def _render(
+        self, match: RouteMatch, reply: Reply, encode: Encode, *, is_judged: bool
+    ) -> Response:
+        """Renders a reply, in a thread if it is large; one that is judged gets its entity tag."""
+        render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)
+        if is_judged and match.target.method in self._tagged:
+            render = partial(_tagged, render)
+        is_large = len(reply.message) >= LARGE_BYTES
+        in_thread = is_large and (is_judged or not match.target.answers_raw)
+        try:
+            return await run_in_thread(render) if in_thread else render()
+        except UnreadableReplyError:
+            if reply.forms is not None:
+                reply.forms.discard()  # the next reply of the back end may be right
+            raise
+
+    def _remember(self, request: Request, match: RouteMatch) -> None:
+        """Remembers the match of a path; too many are forgotten together."""
         if request.method == "GET" and len(request.path) <= _LONGEST_PATH:
             if len(self._found) >= _MOST_PATHS:
                 self._found.clear()

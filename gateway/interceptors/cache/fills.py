@@ -13,10 +13,10 @@ from gateway.cache.confirmation import confirmed, has_server_failed, is_not_modi
 from gateway.cache.entries import Entry
 from gateway.cache.freshness import (
     Times,
+    client_cache_control,
     dated,
     kept_metadata,
     times_of,
-    told_clients,
     with_vary,
 )
 from gateway.cache.keys import KeyedCall
@@ -27,7 +27,7 @@ from gateway.call import Call, Handler, Metadata, Reply
 from gateway.config.cache import CacheOptions, CacheRule
 from gateway.interceptors.cache.failures import SERVER_FAILURES
 from gateway.interceptors.cache.shared import SharedReplies
-from gateway.interceptors.cache.storage import Storage, tell_of_vary
+from gateway.interceptors.cache.storage import Storage, log_unlisted_vary
 from gateway.interceptors.cache.sweep import Sweep
 from gateway.status import Code, StatusError
 from gateway.stores.replies import ReplyStore
@@ -41,7 +41,7 @@ _UNCACHEABLE_S: Final = 120.0
 
 
 class Fill:
-    """One call whose reply is to be stored, and those who wait for it."""
+    """One call whose reply is to be stored, and the callers that wait for it."""
 
     def __init__(
         self,
@@ -61,9 +61,8 @@ class Fill:
         self.stale = stale
         self.keyed = keyed
         self.storage = storage
-        self.tags = storage.tags.of(keyed.message)
-        if stale is not None:
-            self.tags |= stale.tags
+        of_stale = frozenset() if stale is None else stale.tags
+        self.tags = storage.tags.of(keyed.message) | of_stale
         """The tags that the reply will have; the back end may add some."""
         self.dropped: set[str] = set()
         """The tags that were dropped since it began: a reply with one of them is outdated."""
@@ -110,7 +109,7 @@ class CallCache:
         """Takes the age of each stored reply that is sent, in seconds."""
         self.count_change: Callable[[str], None] | None = None
         self.tell: Callable[[Collection[str], Collection[str]], None] | None = None
-        """Called with the paths and tags of each change; None if nobody else stores replies."""
+        """Called with the paths and tags of each change; None without other caches."""
         if store is not None:
             self.shared = SharedReplies(store, options, self.drop, self.drop_purged)
         self._fills: dict[bytes, Fill] = {}
@@ -190,11 +189,11 @@ class CallCache:
     async def wait(self, fill: Fill, most_s: float | None) -> bool:
         """Waits until a call has ended; False if that takes longer than `most_s`.
 
-        If the last one who waits is cancelled, so is the call.
+        If the last caller that waits is cancelled, the call is cancelled too.
         """
         fill.waiting += 1
         try:
-            # This leaves the future as it is, whatever happens to the one who waits.
+            # Unlike `await fill.done`, this does not cancel the future with the caller.
             await asyncio.wait((fill.done,), timeout=most_s)
         finally:
             fill.waiting -= 1
@@ -204,20 +203,11 @@ class CallCache:
                     fill.task.cancel()
         return fill.done.done()
 
-    def refresh(
-        self,
-        keyed: KeyedCall,
-        path: str,
-        storage: Storage,
-        start: Callable[[], tuple[Call, Handler]],
-        number: int | None = None,
-        *,
-        stale: Entry | None = None,
-    ) -> None:
+    def refresh(self, key: bytes, begin: Callable[[], Fill]) -> None:
         """Begins a call in the background, unless one is under way or too many are."""
-        if keyed.key in self._fills or self._in_background >= _MOST_BACKGROUND:
+        if key in self._fills or self._in_background >= _MOST_BACKGROUND:
             return
-        fill = self.begin(keyed, path, storage, start, number, stale=stale)
+        fill = begin()
         fill.is_background = True
         self._in_background += 1
 
@@ -296,7 +286,7 @@ class CallCache:
             fill.code, fill.error = Code.INTERNAL, error
 
     def _end(self, fill: Fill, call: Call, task: asyncio.Task[None]) -> None:
-        """Ends a call however it ended, and wakes those who wait."""
+        """Takes the end of a call, also a cancelled one, and wakes the callers that wait for it."""
         self._running.discard(task)
         if fill.is_background:
             self._in_background -= 1
@@ -320,10 +310,10 @@ class CallCache:
         ):
             self.discard(keyed.key)  # a stale one must not outlive what the back end says
             self._note_uncacheable(keyed.key)
-            tell_of_vary(fill.storage, reply.metadata, self._varying)
+            log_unlisted_vary(fill.storage, reply.metadata, self._varying)
             return
         if not tags.isdisjoint(fill.dropped):
-            return  # those who wait call for themselves: they may have come after the change
+            return  # each caller makes its own call: it may have come after the change
         fill.entry = Entry(
             keyed.key,
             reply.message,
@@ -334,7 +324,7 @@ class CallCache:
             fill.paths,
             tags=tags,
             method=fill.storage.method,
-            told=told_clients(reply.metadata, rule, self.options.targets),
+            for_clients=client_cache_control(reply.metadata, rule, self.options.targets),
         )
         if not fill.is_outdated:
             self._put(fill, fill.entry)

@@ -136,7 +136,8 @@ class SharedReplies:
             await asyncio.wait((self._telling,), timeout=self._options.store_timeout_s)
 
     async def _find(self, key: bytes, path: str) -> Look:
-        changes = self._changes
+        # The time before the question: a slow answer makes no reply younger than it is.
+        changes, asked_s = self._changes, _now_s()
         try:
             found = await self._store.find(key.hex(), _name(PurgeBy.PATH, path))
         except StoreUnavailableError:
@@ -144,8 +145,7 @@ class SharedReplies:
             return _NO_ANSWER
         if found.value is None:
             return Look(None, found.number)
-        ahead_s = time.time() - _now_s()
-        read = key, found.value, ahead_s, self._options.max_entry_bytes
+        read = key, found.value, asked_s - found.age_s, self._options.max_entry_bytes
         if len(found.value) > _IN_THREAD_BYTES:
             entry = await asyncio.to_thread(entry_of, *read)
         else:
@@ -156,7 +156,7 @@ class SharedReplies:
         if self._is_outdated(entry, changes):
             return Look(None, found.number)
         if found.stale_s is not None:
-            entry.times = entry.times.stale_from(found.stale_s - ahead_s)
+            entry.times = entry.times.stale_from(asked_s - found.stale_s)
         entry.confirmed_s, entry.number = _now_s(), found.number
         return Look(entry, found.number)
 
@@ -171,7 +171,7 @@ class SharedReplies:
         return any(not names.isdisjoint(one) for one in latest)
 
     async def _keep(self, entry: Entry, since: int) -> None:
-        form = entry, time.time() - _now_s()
+        form = entry, _now_s()
         if len(entry.message) > _IN_THREAD_BYTES:
             stored = await asyncio.to_thread(stored_bytes, *form)
         else:
@@ -272,7 +272,7 @@ class SharedReplies:
 
 
 def _name(kind: str, value: str) -> str:
-    """Returns the digest of a name that changes speak of: it shows neither paths nor callers."""
+    """Returns the name of a path, tag or caller in the store: a digest, which reveals nothing."""
     text = f"{kind}:{value}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 

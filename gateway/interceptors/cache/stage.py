@@ -144,7 +144,7 @@ class CachedCalls:
             cache.count(self._counted_hit)
         if cache.note_age is not None:
             cache.note_age(age_s)
-        metadata = entry.metadata + entry.told
+        metadata = entry.metadata + entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
         reply.forms = entry.forms
         return reply
@@ -197,7 +197,7 @@ class CachedCalls:
         """Answers with a stored reply, or with that of the back end."""
         call, proceed, keyed, path = look.call, look.proceed, look.keyed, look.path
         wanted = look.wanted
-        if entry is not None and not self._cache.memory.has_path(entry, path):
+        if entry is not None and not self._cache.memory.add_path(entry, path):
             return self._pass(call, proceed, "bypass", wanted)
         if entry is not None and wanted.allow(entry.times, now_s):
             if now_s <= entry.times.fresh_until_s:
@@ -205,11 +205,8 @@ class CachedCalls:
                     principal = None if self._is_shared else call.principal
                     self._cache.memory.note(entry, look.asked, principal)
             elif now_s <= entry.times.swr_until_s:
-                stale = replace(look, stale=entry)
-                self._cache.refresh(
-                    *(keyed, path, self._storage, partial(self._start, stale), entry.number),
-                    stale=entry,
-                )
+                stale = replace(look, number=entry.number, stale=entry)
+                self._cache.refresh(keyed.key, partial(self._begin, stale))
             return self._hit(call, entry, now_s, reads=look.reads)
         if wanted.no_store:
             return self._pass(call, proceed, "request", wanted)
@@ -262,10 +259,7 @@ class CachedCalls:
             fill = self._cache.under_way(look.keyed.key, look.path)
             leads = fill is None
             if fill is None:
-                start = partial(self._start, look)
-                fill = self._cache.begin(
-                    *(look.keyed, look.path, self._storage, start, look.number), stale=look.stale
-                )
+                fill = self._begin(look)
             if not await self._cache.wait(fill, self._most_s(look, leads=leads)):
                 stale = self._stale(look)
                 if stale is not None:
@@ -332,6 +326,11 @@ class CachedCalls:
             return None
         return self._reply(look.call, stale, now_s, "hit", reads=look.reads)
 
+    def _begin(self, look: _Lookup) -> Fill:
+        """Begins the call to the back end for all that wait for this reply."""
+        parts = look.keyed, look.path, self._storage, partial(self._start, look), look.number
+        return self._cache.begin(*parts, stale=look.stale)
+
     def _start(self, look: _Lookup) -> tuple[Call, Handler]:
         """Makes the call to the back end: with what the key contains, and no more."""
         call, keyed = look.call, look.keyed
@@ -372,7 +371,7 @@ class CachedCalls:
         if entry.error is not None:
             raise copied(entry.error)
         if reads:
-            metadata += entry.told
+            metadata += entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=list(entry.trailers))
         reply.forms = entry.forms
         return reply

@@ -46,14 +46,14 @@ def negative_rules(rule: CacheRule) -> dict[Code, CacheRule]:
     }
 
 
-def tell_of_vary(storage: Storage, metadata: Metadata, told: set[str]) -> None:
-    """Logs that replies of a method vary by more than its rule has, unless its name is in `told`.
+def log_unlisted_vary(storage: Storage, metadata: Metadata, logged: set[str]) -> None:
+    """Logs that replies of a method vary by more than its rule has, unless `logged` has its name.
 
-    Without this line nobody sees why such replies are not stored.
+    Without this line an operator would not see why such replies are not stored.
     """
     names = unlisted_vary(metadata, storage.rule)
-    if names and storage.method not in told:
-        told.add(storage.method)
+    if names and storage.method not in logged:
+        logged.add(storage.method)
         logger.warning(
             "replies of %s are not stored: their vary has names that are not in cache.vary of the "
             "policy: %s",

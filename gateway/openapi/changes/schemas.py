@@ -10,10 +10,10 @@ from gateway.openapi.changes.values import (
     choices,
     compare_conditions,
     compare_values,
+    in_words,
     plain,
     same_type,
     sentences,
-    told,
 )
 from gateway.schema.places import Elements
 
@@ -174,7 +174,7 @@ class SchemaChanges:
             if name not in before and name not in renamed.values():
                 kind = "required-" if side is Side.REQUEST and name in needed else ""
                 rule = f"{side}-property-{kind}added"
-                self._found.add(rule, _field(spot, name), f"added, {told(part)}")
+                self._found.add(rule, _field(spot, name), f"added, {in_words(part)}")
 
     def _compare_numbers(self, side: Side, spot: Spot) -> None:
         """Compares what counts in Protobuf alone; a type that has changed is reported already."""

@@ -39,7 +39,7 @@ _FOR_PEOPLE: Final = frozenset({"password"})
 
 
 def kind(part: Part) -> str:
-    """The JSON type of a schema; maps are told from objects with fixed fields."""
+    """The JSON type of a schema; a map is another kind than an object with fixed fields."""
     if isinstance(part.get("additionalProperties"), Mapping):
         return "map"
     if part.get("additionalProperties") is True:
@@ -61,22 +61,22 @@ def plain(part: Part) -> Part:
         rest = [one for one in kinds if one != "null"]
         part = {**part, "type": rest[0] if len(rest) == 1 else rest}
     if "anyOf" in part:
-        told_too = ({"type": "null"}, TEXTS_OF_NUMBERS, NUMBERS_OF_ENUMS)
-        choices = [one for one in part["anyOf"] if one not in told_too]
+        always_accepted = ({"type": "null"}, TEXTS_OF_NUMBERS, NUMBERS_OF_ENUMS)
+        choices = [one for one in part["anyOf"] if one not in always_accepted]
         if len(choices) == 1 and len(part["anyOf"]) > 1:
             about = {word: value for word, value in part.items() if word != "anyOf"}
             return plain({**about, **choices[0]})
     return part
 
 
-def told(part: Part) -> str:
+def in_words(part: Part) -> str:
     """The type of a schema in words."""
     if "$ref" in part:
         return str(part["$ref"]).rpartition("/")[2]
     if kind(part) == "array":
-        return f"array of {told(part.get('items', {}))}"
+        return f"array of {in_words(part.get('items', {}))}"
     if kind(part) == "map":
-        return f"map of {told(part['additionalProperties'])}"
+        return f"map of {in_words(part['additionalProperties'])}"
     form = part.get("format")
     return f"{kind(part)} ({form})" if form else kind(part)
 
@@ -94,7 +94,7 @@ def same_type(old: Part, new: Part, side: Side, found: Findings, spot: Spot) -> 
         rule = "request-type-widened" if side is Side.REQUEST else "response-type-narrowed"
     else:
         rule = f"{side}-type-changed"
-    found.add(rule, spot, f"type changed from {told(old)} to {told(new)}")
+    found.add(rule, spot, f"type changed from {in_words(old)} to {in_words(new)}")
     return is_within and kind(wide) != "any value"
 
 
@@ -158,8 +158,8 @@ def _more_conditions(part: Part) -> frozenset[str]:
 
 def sentences(part: Part) -> frozenset[str]:
     """The rules without a keyword, which the description states."""
-    told = _RULES.search(part.get("description", ""))
-    return frozenset(told[1].split("; ")) if told else frozenset()
+    rules = _RULES.search(part.get("description", ""))
+    return frozenset(rules[1].split("; ")) if rules else frozenset()
 
 
 def choices(part: Part) -> Mapping[frozenset[str], bool]:

@@ -69,18 +69,21 @@ ORDER BY issued_at_s, digest LIMIT $4"""
 
 FORGET_KEY = f"DELETE FROM gateway_api_keys WHERE id = $1 AND NOT {_KEPT}"
 ADD_KEY = f"""
-INSERT INTO gateway_api_keys ({KEY}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT DO NOTHING RETURNING id"""
+INSERT INTO gateway_api_keys ({KEY})
+VALUES ($1, $2, $3, $4, {NOW}, {NOW} + ($6::float8 - $5::float8), $7, $8)
+ON CONFLICT DO NOTHING RETURNING {KEY}"""
 FIND_KEY = f"""
 SELECT {KEY} FROM gateway_api_keys WHERE (expires_at_s IS NULL OR expires_at_s > {NOW})
   AND (digest = $1 OR id =
     (SELECT id FROM gateway_old_secrets WHERE digest = $1 AND good_until_s > {NOW}))"""
 LOCK_KEY = f"SELECT {KEY} FROM gateway_api_keys WHERE id = $1 AND {_KEPT} FOR UPDATE"
 FORGET_OLD_SECRET = "DELETE FROM gateway_old_secrets WHERE id = $1"
-KEEP_OLD_SECRET = "INSERT INTO gateway_old_secrets (id, digest, good_until_s) VALUES ($1, $2, $3)"
+KEEP_OLD_SECRET = f"""
+INSERT INTO gateway_old_secrets (id, digest, good_until_s)
+VALUES ($1, $2, {NOW} + $3::float8)"""
 REPLACE_SECRET = "UPDATE gateway_api_keys SET digest = $2 WHERE id = $1"
 REVOKE_KEY = f"DELETE FROM gateway_api_keys WHERE id = $1 RETURNING {KEY}"
-TOUCH_KEY = "UPDATE gateway_api_keys SET last_used_at_s = $2 WHERE id = $1"
+TOUCH_KEY = f"UPDATE gateway_api_keys SET last_used_at_s = {NOW} WHERE id = $1"
 LIST_KEYS = f'SELECT {KEY} FROM gateway_api_keys WHERE {_KEPT} ORDER BY id COLLATE "C"'
 
 # Rows are made and locked in the order of their keys, so that two batches never wait for each

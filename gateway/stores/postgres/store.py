@@ -124,19 +124,20 @@ class PostgresStore:
                 return
             after = (rows[-1]["issued_at_s"], rows[-1]["digest"])
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Stores a new key; False if its id is taken."""
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Stores a new key; see `KeyStore.add_key`."""
         values = key_values(record)
         named = self._database.named
 
-        async def add(connection: Any) -> bool:
+        async def add(connection: Any) -> KeyRecord | None:
             async with connection.transaction():
                 await connection.execute(named(sql.FORGET_KEY), record.id)
-                return await connection.fetchval(named(sql.ADD_KEY), *values) is not None
+                row = await connection.fetchrow(named(sql.ADD_KEY), *values)
+                return None if row is None else key_of(row)
 
-        is_new = await self._run(add)
+        added = await self._run(add)
         self._sweep_when_due()
-        return is_new
+        return added
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is valid."""
@@ -144,7 +145,7 @@ class PostgresStore:
         return None if row is None else key_of(row)
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key; see `KeyStore.replace_key`."""
         named = self._database.named
@@ -156,8 +157,8 @@ class PostgresStore:
                     return None
                 old = key_of(row)
                 await connection.execute(named(sql.FORGET_OLD_SECRET), key_id)
-                if old_until_s is not None:
-                    kept = (key_id, old.digest, old_until_s)
+                if overlap_s > 0:
+                    kept = (key_id, old.digest, overlap_s)
                     await connection.execute(named(sql.KEEP_OLD_SECRET), *kept)
                 await connection.execute(named(sql.REPLACE_SECRET), key_id, digest)
                 return replace(old, digest=digest)
@@ -169,9 +170,9 @@ class PostgresStore:
         row = await self._row(sql.REVOKE_KEY, key_id)
         return None if row is None else key_of(row)
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
-        await self._row(sql.TOUCH_KEY, key_id, at_s)
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
+        await self._row(sql.TOUCH_KEY, key_id)
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
@@ -198,7 +199,7 @@ class PostgresStore:
             pass
 
     async def ping(self) -> None:
-        """Returns if the database answers and has the tables of a store."""
+        """Returns once the database has answered, with the tables of a store; see `Store.ping`."""
         await self._rows(sql.READ_COUNTERS, [])
 
     async def close(self) -> None:
@@ -257,7 +258,7 @@ class PostgresStore:
 
     async def _probe(self) -> None:
         # A statement that writes nothing, and that a standby refuses all the same.
-        await self._execute(sql.TOUCH_KEY, "", 0.0)
+        await self._execute(sql.TOUCH_KEY, "")
 
     async def _execute(self, statement: str, *values: object) -> None:
         named = self._database.named(statement)

@@ -58,8 +58,8 @@ end
 
 FIND = f"""{_SHARED}
 local at, place = number(), p .. 'reply:' .. ARGV[2]
-local found = redis.call('HMGET', place, 'value', 'since', 'names', 'owner')
-if not found[1] then return {{at}} end
+local found = redis.call('HMGET', place, 'value', 'since', 'names', 'owner', 'at')
+if not (found[1] and found[5]) then return {{at}} end
 local names = found[3]
 local is_new = not string.find(names, ARGV[3], 1, true)
 if is_new then
@@ -72,8 +72,10 @@ if is_outdated then
   return {{at}}
 end
 if is_new then redis.call('HSET', place, 'names', names) end
-redis.call('ZADD', p .. 'used:' .. found[4], 'XX', now_ms(), ARGV[2])
-return {{at, found[1], found[2], stale}}
+local now = now_ms()
+redis.call('ZADD', p .. 'used:' .. found[4], 'XX', now, ARGV[2])
+local age, stale_for = now - tonumber(found[5]), stale > 0 and now - stale or -1
+return {{at, found[1], found[2], age, stale_for}}
 """
 """ARGV[2..3]: key, the name of the path."""
 
@@ -94,7 +96,7 @@ while tonumber(redis.call('HGET', sizes, 'total') or 0) + size > most do
   removed = removed + 1
 end
 redis.call('HSET', p .. 'reply:' .. key, 'value', value, 'since', ARGV[5], 'names', names,
-  'owner', owner)
+  'owner', owner, 'at', string.format('%.0f', now_ms()))
 redis.call('PEXPIRE', p .. 'reply:' .. key, life)
 redis.call('HSET', sizes, key, size)
 redis.call('HINCRBY', sizes, 'total', size)
@@ -154,8 +156,10 @@ class RedisReplies:
         number, *rest = await self._run(FIND, key, name)
         if not rest:
             return FoundReply(int(number))
-        value, since, stale_ms = rest
-        return FoundReply(int(number), value, int(since), stale_ms / 1000 if stale_ms else None)
+        value, since, age_ms, stale_ms = rest
+        stale_s = None if stale_ms < 0 else stale_ms / 1000
+        # A clock that was set back makes no reply younger than it is new.
+        return FoundReply(int(number), value, int(since), max(0.0, age_ms / 1000), stale_s)
 
     async def keep(self, reply: KeptReply) -> bool:
         """Keeps a reply; see `ReplyStore.keep`."""

@@ -1,12 +1,14 @@
 """The Lua that makes each operation on Redis atomic and one round trip (redis.io, "Scripting").
 
 ARGV[1] is always the prefix of all names. Tokens come as triples: digest, lifetime in milliseconds,
-record as a JSON object without its times. These are those of the clock of Redis, whatever that of a
-node says, so that all nodes show and obey the same ones. A token
-has its key, an entry in its family's sorted set, and its family has one in its principal's set;
-expired entries are removed from both when one is added. A used refresh token leaves a mark with its
-family, so that a second use is recognised.
+record as a JSON object without its times, and so do keys. The times are those of the clock of
+Redis, whatever that of a node says, so that all nodes show and obey the same ones. A token has its
+key, an entry in its family's sorted set, and its family has one in its principal's set; expired
+entries are removed from both when one is added. A used refresh token leaves a mark with its family,
+so that a second use is recognised.
 """
+
+from gateway.stores.base import EXPIRED_KEYS_KEPT_S
 
 _KEEP = """
 local function keep(from)
@@ -161,43 +163,53 @@ ARGV[2..]: for each request the number of its counters, and for each counter its
 window in seconds, cost.
 """
 
-ADD_KEY = """
+ADD_KEY = f"""{_NOW}
 local key = ARGV[1] .. 'key:' .. ARGV[2]
-if redis.call('EXISTS', key) == 1 then return 0 end
-redis.call('HSET', key, 'digest', ARGV[3], 'record', ARGV[4])
+if redis.call('EXISTS', key) == 1 then return nil end
+local begins, lives = now_ms(), tonumber(ARGV[5])
+local ends = lives and string.format('%.3f', (begins + lives) / 1000) or 'null'
+local times = string.format('{{"created_at_s": %.3f, "expires_at_s": %s, ', begins / 1000, ends)
+local record = times .. string.sub(ARGV[4], 2)
+redis.call('HSET', key, 'digest', ARGV[3], 'record', record)
 redis.call('SET', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[2])
 redis.call('SADD', ARGV[1] .. 'keys', ARGV[2])
-if ARGV[5] ~= '' then
-  redis.call('PEXPIREAT', key, ARGV[5])
-  redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[5])
+if lives then
+  local goes = begins + lives + {int(EXPIRED_KEYS_KEPT_S * 1000)}
+  redis.call('PEXPIREAT', key, goes)
+  redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], goes)
 end
-return 1
+return record
 """
-"""ARGV[2..5]: id, digest, record as JSON, the time in milliseconds when it is deleted or ''."""
+"""ARGV[2..5]: id, digest, record, lifetime in milliseconds or ''; returns the whole record."""
 
-FIND_KEY = """
+FIND_KEY = f"""{_NOW}
 local id = redis.call('GET', ARGV[1] .. 'key-of:' .. ARGV[2])
 if not id then return nil end
 local found = redis.call('HMGET', ARGV[1] .. 'key:' .. id, 'digest', 'record', 'used')
 if not found[1] then return nil end
-return {id, found[1], found[2], found[3], redis.call('TIME')[1]}
+return {{id, found[1], found[2], found[3], tostring(now_ms() / 1000)}}
 """
 """ARGV[2]: the digest."""
 
-REPLACE_KEY = """
+REPLACE_KEY = f"""{_NOW}
 local key = ARGV[1] .. 'key:' .. ARGV[2]
 local known = redis.call('HMGET', key, 'digest', 'old')
 local old, older = known[1], known[2]
 if not old then return nil end
 if older then redis.call('DEL', ARGV[1] .. 'key-of:' .. older) end
-redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. old, ARGV[4])
+local overlap = tonumber(ARGV[4])
+if overlap > 0 then
+  redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. old, now_ms() + overlap)
+else
+  redis.call('DEL', ARGV[1] .. 'key-of:' .. old)
+end
 redis.call('SET', ARGV[1] .. 'key-of:' .. ARGV[3], ARGV[2])
 local goes = redis.call('PEXPIRETIME', key)
 if goes > 0 then redis.call('PEXPIREAT', ARGV[1] .. 'key-of:' .. ARGV[3], goes) end
 redis.call('HSET', key, 'digest', ARGV[3], 'old', old)
 return redis.call('HMGET', key, 'digest', 'record', 'used')
 """
-"""ARGV[2..4]: id, new digest, expiry of the old digest in milliseconds, which may be past."""
+"""ARGV[2..4]: id, new digest, milliseconds for which the old digest stays."""
 
 REVOKE_KEY = """
 local key = ARGV[1] .. 'key:' .. ARGV[2]
@@ -212,11 +224,13 @@ return {known[1], known[2], known[3]}
 """
 """ARGV[2]: the id."""
 
-TOUCH_KEY = """
+TOUCH_KEY = f"""{_NOW}
 local key = ARGV[1] .. 'key:' .. ARGV[2]
-if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, 'used', ARGV[3]) end
+if redis.call('EXISTS', key) == 1 then
+  redis.call('HSET', key, 'used', string.format('%.3f', now_ms() / 1000))
+end
 """
-"""ARGV[2..3]: the id, seconds since 1970."""
+"""ARGV[2]: the id."""
 
 READ_KEY = """
 local found = redis.call('HMGET', ARGV[1] .. 'key:' .. ARGV[2], 'digest', 'record', 'used')

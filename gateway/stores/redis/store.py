@@ -15,7 +15,6 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.stores.base import (
-    EXPIRED_KEYS_KEPT_S,
     Demand,
     KeyRecord,
     Limit,
@@ -139,19 +138,19 @@ class RedisStore:
             if not cursor:
                 return
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Stores a new key; False if its id is taken."""
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Stores a new key; see `KeyStore.add_key`."""
         value = {
             "owner": record.owner,
             "scopes": sorted(record.scopes),
-            "created_at_s": record.created_at_s,
-            "expires_at_s": record.expires_at_s,
             "networks": record.networks,
         }
-        expires_at_s = record.expires_at_s
-        goes_at = "" if expires_at_s is None else int((expires_at_s + EXPIRED_KEYS_KEPT_S) * 1000)
-        arguments = (record.id, record.digest.hex(), json.dumps(value), goes_at)
-        return bool(await self._run(scripts.ADD_KEY, *arguments))
+        ends_s = record.expires_at_s
+        lives_ms = "" if ends_s is None else int((ends_s - record.created_at_s) * 1000)
+        digest = record.digest.hex()
+        arguments = (record.id, digest, json.dumps(value), lives_ms)
+        text = await self._run(scripts.ADD_KEY, *arguments)
+        return None if text is None else _key(record.id, (digest.encode(), text, None))
 
     async def find_key(self, digest: bytes) -> KeyRecord | None:
         """The key with this digest, if it is valid."""
@@ -160,14 +159,14 @@ class RedisStore:
             return None
         key_id, *parts, now_s = found
         record = _key(key_id.decode(), parts)
-        return None if (record.expires_at_s or float("inf")) <= int(now_s) else record
+        return None if (record.expires_at_s or float("inf")) <= float(now_s) else record
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key; see `KeyStore.replace_key`."""
-        old_until_ms = 0 if old_until_s is None else int(old_until_s * 1000)
-        parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex(), old_until_ms)
+        overlap_ms = int(overlap_s * 1000)
+        parts = await self._run(scripts.REPLACE_KEY, key_id, digest.hex(), overlap_ms)
         return None if parts is None else _key(key_id, parts)
 
     async def revoke_key(self, key_id: str) -> KeyRecord | None:
@@ -175,9 +174,9 @@ class RedisStore:
         parts = await self._run(scripts.REVOKE_KEY, key_id)
         return None if parts is None else _key(key_id, parts)
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
-        await self._run(scripts.TOUCH_KEY, key_id, at_s)
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
+        await self._run(scripts.TOUCH_KEY, key_id)
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
@@ -210,7 +209,7 @@ class RedisStore:
                 await self._execute(self._redis.unlink(*names))
 
     async def ping(self) -> None:
-        """Returns if Redis answers."""
+        """Returns once Redis has answered; see `Store.ping`."""
         await self._execute(self._redis.ping())
 
     async def close(self) -> None:

@@ -150,16 +150,16 @@ class SqliteStore:
                 return
             after = (rows[-1][6], rows[-1][0])
 
-    async def add_key(self, record: KeyRecord) -> bool:
-        """Stores a new key; False if its id is taken."""
+    async def add_key(self, record: KeyRecord) -> KeyRecord | None:
+        """Stores a new key; None if its id is taken."""
         values = key_values(record)
         query = f"INSERT OR IGNORE INTO api_keys ({KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
 
-        def add(connection: sqlite3.Connection) -> bool:
+        def add(connection: sqlite3.Connection) -> KeyRecord | None:
             with _transaction(connection):
                 is_new = connection.execute(query, values).rowcount == 1
                 self._sweep(connection)
-                return is_new
+                return record if is_new else None
 
         return await self._writes.run(add)
 
@@ -175,7 +175,7 @@ class SqliteStore:
         return key_of(rows[0]) if rows else None
 
     async def replace_key(
-        self, key_id: str, digest: bytes, old_until_s: float | None = None
+        self, key_id: str, digest: bytes, overlap_s: float = 0.0
     ) -> KeyRecord | None:
         """Replaces the secret of a key; see `KeyStore.replace_key`."""
 
@@ -185,8 +185,8 @@ class SqliteStore:
                 if old is None:
                     return None
                 connection.execute("DELETE FROM old_secrets WHERE id = ?", (key_id,))
-                if old_until_s is not None:
-                    values = (key_id, old.digest, old_until_s)
+                if overlap_s > 0:
+                    values = (key_id, old.digest, self._clock() + overlap_s)
                     connection.execute("INSERT INTO old_secrets VALUES (?, ?, ?)", values)
                 connection.execute("UPDATE api_keys SET digest = ? WHERE id = ?", (digest, key_id))
                 return replace(old, digest=digest)
@@ -205,9 +205,10 @@ class SqliteStore:
 
         return await self._writes.run(revoke)
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
-        """Records when a key was last used."""
-        await self._change("UPDATE api_keys SET last_used_at_s = ? WHERE id = ?", at_s, key_id)
+    async def touch_key(self, key_id: str) -> None:
+        """Records that a key was used now."""
+        change = "UPDATE api_keys SET last_used_at_s = ? WHERE id = ?"
+        await self._change(change, self._clock(), key_id)
 
     async def list_keys(self) -> AsyncIterator[KeyRecord]:
         """All keys, by id."""
@@ -270,7 +271,7 @@ class SqliteStore:
         return [[taken for taken, _ in outcomes] for outcomes in answers]
 
     async def ping(self) -> None:
-        """Returns if the file can be read and has the tables of a store."""
+        """Returns once the file has been read, with the tables of a store; see `Store.ping`."""
         await self._rows("SELECT 1 FROM tokens LIMIT 1")
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ its labels. A child becomes visible when the length in use has grown over it, wh
 """
 
 import json
+import logging
 import mmap
 import os
 import struct
@@ -19,6 +20,10 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from gateway.telemetry.event import about
+
+logger = logging.getLogger("gateway.telemetry.metrics")
 
 _FILE_BYTES: Final = 24 * 1024 * 1024
 """The size of a file; only the pages that are used take memory."""
@@ -53,6 +58,7 @@ class CellFile:
         self.was_used = bool(self._places)
         """True if another process has counted into this file before."""
         self._children = Counter(json.loads(key)[0] for key in self._places)
+        self._said: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         from multiprocessing.reduction import DupFd  # noqa: PLC0415 - only for several workers
@@ -93,9 +99,19 @@ class CellFile:
             if at is not None:
                 self._children[name] += 1
                 return at
+            self._say(name, "finds no room for more combinations of labels; they are not counted")
         elif values and not is_over:
+            self._say(name, f"has {most} combinations of labels; more are counted as {OVERFLOW}")
             return self._child(name, (OVERFLOW, *values[1:]), slots, most, room)
         return self._scratch
+
+    def _say(self, name: str, what: str) -> None:
+        """Logs once that a metric has too many children."""
+        if name not in self._said:
+            self._said.add(name)
+            extra = about("gateway.metrics.overflow")
+            # Without the digest that the names of interceptors' metrics end with.
+            logger.warning("the metric %s %s", name.partition("#")[0], what, extra=extra)
 
     def _add(self, key: str, slots: int, room: int) -> int | None:
         """Returns the place of a new child; None if the file has no room up to that byte."""

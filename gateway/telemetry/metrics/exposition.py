@@ -5,6 +5,7 @@ Sources: Prometheus, "Exposition formats", text format 0.0.4; OpenMetrics 1.0.
 
 import json
 import platform
+import re
 import struct
 import time
 from array import array
@@ -13,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from io import BytesIO
 from itertools import accumulate
 from typing import Final
 
 from gateway.config.metrics import MetricsOptions
+from gateway.config.tracing import TracingOptions
 from gateway.telemetry.metrics.cells import CellFile
 from gateway.telemetry.metrics.definitions import metrics_of
 from gateway.telemetry.metrics.metric import Kind, Merge, Metric, Slot, used
@@ -33,6 +34,7 @@ _FACTS: Final = {
     "target_info": "The service that this is; always 1",
 }
 _NAME: Final = "grpc-rest-gateway"
+_UNNAMED: Final = TracingOptions()
 _PAUSE_EVERY: Final = 32
 """The number of children after which other threads may run: half a millisecond's worth."""
 
@@ -52,7 +54,14 @@ class Exposition:
     It needs nothing of the processes that count, so it works in any process that has the files.
     """
 
-    def __init__(self, options: MetricsOptions, files: Sequence[CellFile]) -> None:
+    def __init__(
+        self,
+        options: MetricsOptions,
+        files: Sequence[CellFile],
+        service: TracingOptions = _UNNAMED,
+    ) -> None:
+        """Takes the settings of metrics, and those that name this service."""
+        self._facts = _facts(service)
         self._metrics = metrics_of(options)
         self._files = files
         self._per_worker = options.per_worker
@@ -63,8 +72,13 @@ class Exposition:
 
     def text(self, accept: str = "") -> tuple[str, bytes]:
         """Returns the media type that `accept` prefers, and the text; call it in a thread."""
+        media_type, pieces = self.pieces(accept)
+        return media_type, b"".join(pieces)  # CPython lets other threads run if it is large
+
+    def pieces(self, accept: str = "") -> tuple[str, list[bytes]]:
+        """Returns the text in pieces, between which other threads run."""
         merged, metrics = self._merged()
-        return render(merged, metrics, _facts(), accept)
+        return render(merged, metrics, self._facts, accept)
 
     def export(self, resource: Mapping[str, str]) -> bytes:
         """Returns all metrics as a request of OTLP; `resource` names this service.
@@ -87,14 +101,15 @@ class Exposition:
         """Returns the upper bounds of the buckets of a histogram, without infinity."""
         return self._metrics[histogram.name].edges
 
-    def sums(self, metric: Metric) -> dict[tuple[str, ...], "array[float]"]:
-        """Returns the cells of each child of a metric, by its labels' values; call it in a thread.
+    def sums(self, *metrics: Metric) -> "Iterator[dict[tuple[str, ...], array[float]]]":
+        """Yields, for each metric, the cells of its children by their labels' values.
 
-        See `Slot` for their order.
+        See `Slot` for their order. Call it in a thread.
         """
-        name = metric.name
-        children = merge(self._files, {name: self._metrics[name]}).get(name, {})
-        return {tuple(json.loads(labels)): cells for labels, cells in children.items()}
+        merged = merge(self._files, {one.name: self._metrics[one.name] for one in metrics})
+        for one in metrics:
+            children = merged.get(one.name, {})
+            yield {tuple(json.loads(labels)): cells for labels, cells in children.items()}
 
 
 def render(
@@ -102,8 +117,8 @@ def render(
     metrics: Mapping[str, Metric],
     facts: Mapping[str, Mapping[str, str]],
     accept: str = "",
-) -> tuple[str, bytes]:
-    """Returns the media type that `accept` prefers, and all metrics that `merge` has found.
+) -> tuple[str, list[bytes]]:
+    """Returns the media type that `accept` prefers, and pieces of text with all metrics of `merge`.
 
     It empties what `merge` has found.
 
@@ -111,22 +126,22 @@ def render(
     call it in a thread; it lets other threads run meanwhile.
     """
     is_open = prefers_openmetrics(accept)
-    # Piece by piece: no other thread runs while a large text is joined, encoded or copied.
-    text = BytesIO()
+    # Not one text: no other thread runs while a large one is encoded, or a buffer grows.
+    pieces: list[bytes] = []
     for name, labels in facts.items():
         # OpenMetrics has a type for them, which text 0.0.4 writes as a gauge.
         family = name.removesuffix("_info") if is_open else name
-        text.write(f"# HELP {family} {_FACTS[name]}.\n".encode())
-        text.write(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
-        text.write(f"{name}{_braces(labels.items())} 1\n".encode())
+        pieces.append(f"# HELP {family} {_FACTS[name]}.\n".encode())
+        pieces.append(f"# TYPE {family} {'info' if is_open else 'gauge'}\n".encode())
+        pieces.append(f"{name}{_braces(labels.items())} 1\n".encode())
     for name, metric in metrics.items():
         children = merged.get(name)
         if children:
-            text.writelines(map(str.encode, _head(metric, is_open=is_open)))
-            text.writelines(map(str.encode, _samples(metric, children, is_open=is_open)))
+            pieces.extend(map(str.encode, _head(metric, is_open=is_open)))
+            pieces.extend(map(str.encode, _samples(metric, children, is_open=is_open)))
     if is_open:
-        text.write(b"# EOF\n")
-    return OPENMETRICS if is_open else TEXT, text.getvalue()
+        pieces.append(b"# EOF\n")
+    return OPENMETRICS if is_open else TEXT, pieces
 
 
 def merge(
@@ -338,11 +353,12 @@ def _weight(text: str) -> float:
         return 0.0
 
 
-def _facts() -> Mapping[str, Mapping[str, str]]:
+def _facts(service: TracingOptions) -> Mapping[str, Mapping[str, str]]:
     """Returns what is true of the whole gateway, as labels of gauges of value 1."""
-    release = version("grpc-rest-gateway")
+    release = version(_NAME)
     module = find_spec("gateway.call")  # compiled if any module is
     is_python = module is None or str(module.origin).endswith(".py")
+    resource = {"service.name": service.service_name, "service.version": release}
     return {
         "gateway_build_info": {
             "version": release,
@@ -350,5 +366,13 @@ def _facts() -> Mapping[str, Mapping[str, str]]:
             "compiled": "false" if is_python else "true",
             "loop": "asyncio" if find_spec("uvloop") is None else "uvloop",
         },
-        "target_info": {"service_name": "grpc-rest-gateway", "service_version": release},
+        "target_info": {
+            _label(name): value for name, value in {**resource, **service.resource}.items()
+        },
     }
+
+
+def _label(attribute: str) -> str:
+    """Returns an attribute's name as that of a label (OpenTelemetry, "Metric Attributes")."""
+    label = re.sub("[^a-zA-Z0-9_]+", "_", attribute)
+    return label if label[:1].isalpha() else f"key_{label}"

@@ -44,7 +44,14 @@ class CountedCache(Protocol):
 class Metrics:
     """The metrics that one process counts. All methods are called from its event loop's thread."""
 
-    def __init__(self, options: MetricsOptions, files: MetricFiles, *, scheme: str) -> None:
+    def __init__(
+        self,
+        options: MetricsOptions,
+        files: MetricFiles,
+        *,
+        scheme: str,
+        exposition: Exposition | None = None,
+    ) -> None:
         """Counts into the file of this process, and goes on with the counters that it has."""
         file = files.own
         self._metrics = metrics_of(options)
@@ -54,7 +61,7 @@ class Metrics:
         """The number of this worker, from 1, as the value of a label."""
         self.requests = RequestMetrics(self.writer, self._metrics, scheme)
         """The observer of ended requests."""
-        self.exposition = Exposition(options, files.shown)
+        self.exposition = exposition or Exposition(options, files.shown)
         """The text of these metrics, and of those of the other workers if it has their files."""
         restarts = self.counter(WORKER_RESTARTS)
         if file.was_used:

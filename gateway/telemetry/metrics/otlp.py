@@ -9,14 +9,14 @@ import struct
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from math import inf
 from typing import Final
 
 from gateway.telemetry.metrics.metric import GRIDS, Kind, Merge, Metric, Slot, grid, used
-from gateway.telemetry.traces.otlp import Value, attributes
-from gateway.transcoding.wire import length_delimited, tag, varint
+from gateway.telemetry.traces.otlp import Attribute, Value, attributes
+from gateway.transcoding.wire import length_delimited, length_prefix, tag, varint, zigzag
 
 _NAMES: Final = {
     "http_server_request_duration_seconds": "http.server.request.duration",
@@ -77,6 +77,13 @@ _PAUSE_EVERY: Final = 32
 _CUMULATIVE: Final = 2
 _MONOTONIC: Final = tag(3, 0) + varint(1)
 _TEMPORALITY: Final = tag(2, 0) + varint(_CUMULATIVE)
+# The tags of fields that all points of a kind have.
+_START: Final = tag(2, 1)
+_VALUE: Final = tag(4, 1)
+_COUNT: Final = tag(4, 1)
+_SUM: Final = tag(5, 1)
+_ZEROS: Final = tag(7, 1)
+_OFFSET: Final = tag(1, 0)
 _fixed64: Final = struct.Struct("<Q").pack
 _double: Final = struct.Struct("<d").pack
 
@@ -95,12 +102,17 @@ def export_request(
     The children are removed as they are encoded.
     """
     scope = length_delimited(1, b"gateway") + length_delimited(2, version.encode())
-    written = [length_delimited(2, _metric(*one, now_s)) for one in metrics.items()]
-    of_scope = length_delimited(1, scope) + b"".join(written)
-    of_resource = length_delimited(1, attributes(resource, number=1)) + length_delimited(
-        2, of_scope
-    )
-    return length_delimited(1, of_resource)
+    of_scope = [length_delimited(1, scope)]
+    for metric, points in metrics.items():
+        of_scope += _message(2, _metric(metric, points, now_s))
+    about = length_delimited(1, attributes(resource, number=1))
+    # One copy at the end: CPython lets other threads run while it makes a large one.
+    return b"".join(_message(1, [about, *_message(2, of_scope)]))
+
+
+def _message(number: int, pieces: list[bytes]) -> list[bytes]:
+    """Returns the pieces of a message as a field of another."""
+    return [length_prefix(number, sum(map(len, pieces))), *pieces]
 
 
 def otlp_name(metric: Metric) -> str:
@@ -116,128 +128,136 @@ def otlp_name(metric: Metric) -> str:
     return plain
 
 
-def _metric(metric: Metric, children: Children, now_s: float) -> bytes:
-    is_histogram = metric.kind is Kind.HISTOGRAM
-    point = _histogram_point if is_histogram else _number_point
-    if metric.scale is not None:
-        point = _exponential_point
-    points = bytearray()
+def _metric(metric: Metric, children: Children, now_s: float) -> list[bytes]:
+    form = _Points(metric, now_s)
+    end = _TEMPORALITY
+    if metric.kind is Kind.HISTOGRAM:
+        kind, point = (9, form.histogram) if metric.scale is None else (10, form.exponential)
+    else:
+        kind, point = 7, form.number  # as a sum that may fall: OpenTelemetry's UpDownCounter
+        if metric.kind is Kind.COUNTER:
+            end += _MONOTONIC
+        elif metric.merge is not Merge.SUM:
+            kind, end = 5, b""
+    points = []
     for number, labels in enumerate(list(children)):
         cells = children.pop(labels)  # one at a time, because that takes its time
         if number % _PAUSE_EVERY == 0:
             time.sleep(0)  # other threads may run
-        points += length_delimited(1, point(metric, labels, cells, now_s))
-    data = bytes(points)
-    if is_histogram:
-        data = length_delimited(9 if metric.scale is None else 10, data + _TEMPORALITY)
-    elif metric.kind is Kind.COUNTER:
-        data = length_delimited(7, data + _TEMPORALITY + _MONOTONIC)
-    elif metric.merge is Merge.SUM:
-        data = length_delimited(7, data + _TEMPORALITY)  # OpenTelemetry's UpDownCounter
-    else:
-        data = length_delimited(5, data)
+        points.append(length_delimited(1, point(labels, cells)))
     name = otlp_name(metric)
     unit = _UNITS[metric.unit] if metric.unit else _COUNTED.get(name, "1")
-    return (
-        length_delimited(1, name.encode())
-        + length_delimited(2, metric.help.encode())
-        + length_delimited(3, unit.encode())
-        + data
-    )
+    texts = enumerate([name, metric.help, unit], 1)
+    head = [length_delimited(field, text.encode()) for field, text in texts]
+    return [*head, *_message(kind, [*points, end])]
 
 
-def _number_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
-    value = tag(4, 1) + _double(cells[Slot.VALUE])
-    return _times(cells, now_s) + value + _labels(metric, labels, 7)
+class _Points:
+    """Encodes the points of one metric: what they have in common is made once."""
 
+    def __init__(self, metric: Metric, now_s: float) -> None:
+        self._labels = metric.labels
+        self._now = tag(3, 1) + _fixed64(int(now_s * 1e9))
+        edges = metric.edges
+        self._end = Slot.BUCKETS + len(edges) + 1
+        """The index after that of the last bucket."""
+        self._edges = length_delimited(7, b"".join(map(_double, edges)))
+        self._counts = struct.Struct(f"<{len(edges) + 1}Q").pack
+        self._places: list[int] = []
+        """The exponential bucket of each cell, -1 for that of zero."""
+        if metric.scale is None:
+            return
+        bounds = grid(metric.unit)
+        scale, exponent, _ = GRIDS[metric.unit]
+        self._first = exponent << scale
+        self._scale = tag(6, 0) + zigzag(scale)
+        self._least = tag(14, 1) + _double(bounds[0])
+        self._places = [-1] * Slot.BUCKETS
+        self._places += [bisect_left(bounds, edge) - 1 for edge in (*edges, inf)]
 
-def _histogram_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
-    counts = [int(one) for one in cells[Slot.BUCKETS : Slot.BUCKETS + len(metric.edges) + 1]]
-    return b"".join(
-        [
-            _times(cells, now_s),
-            tag(4, 1) + _fixed64(sum(counts)),
-            tag(5, 1) + _double(cells[Slot.SUM]),
-            length_delimited(6, b"".join(map(_fixed64, counts))),
-            length_delimited(7, b"".join(map(_double, metric.edges))),
-            *_exemplar(metric, cells, 8),
-            _labels(metric, labels, 9),
-        ]
-    )
+    def number(self, labels: str, cells: "array[float]") -> bytes:
+        """Encodes the value of a counter or gauge."""
+        return self._times(cells) + _VALUE + _double(cells[Slot.VALUE]) + self._named(labels, 7)
 
+    def histogram(self, labels: str, cells: "array[float]") -> bytes:
+        """Encodes a histogram with the buckets of the cells."""
+        counts = [int(one) for one in cells[Slot.BUCKETS : self._end]]
+        return b"".join(
+            [
+                self._times(cells),
+                _COUNT + _fixed64(sum(counts)),
+                _SUM + _double(cells[Slot.SUM]),
+                length_delimited(6, self._counts(*counts)),
+                self._edges,
+                self._exemplar(cells, 8),
+                self._named(labels, 9),
+            ]
+        )
 
-def _exponential_point(metric: Metric, labels: str, cells: "array[float]", now_s: float) -> bytes:
-    """Encodes a histogram whose buckets are powers of one base.
+    def exponential(self, labels: str, cells: "array[float]") -> bytes:
+        """Encodes a histogram whose buckets are powers of one base.
 
-    Its bucket for zero has all values up to the least bound; the last bucket also has those beyond
-    the greatest one.
-    """
-    least, places = _places(metric)
-    zeros, count, buckets = 0, 0, dict[int, int]()
-    for at in used(cells, Slot.BUCKETS, Slot.BUCKETS + len(metric.edges) + 1):
-        place, counted = places[at - Slot.BUCKETS], int(cells[at])
-        count += counted
-        if place < 0:
-            zeros += counted
-        elif counted:
-            buckets[place] = buckets.get(place, 0) + counted
-    first = min(buckets, default=0)
-    end = max(buckets, default=-1) + 1
-    written = [varint(buckets.get(place, 0)) for place in range(first, end)]
-    scale, exponent, _ = GRIDS[metric.unit]
-    positive = tag(1, 0) + _zigzag((exponent << scale) + first)
-    positive += length_delimited(2, b"".join(written))
-    return b"".join(
-        [
-            _labels(metric, labels, 1),
-            _times(cells, now_s),
-            tag(4, 1) + _fixed64(count),
-            tag(5, 1) + _double(cells[Slot.SUM]),
-            tag(6, 0) + _zigzag(scale),
-            tag(7, 1) + _fixed64(zeros),
-            length_delimited(8, positive),
-            *_exemplar(metric, cells, 11),
-            tag(14, 1) + _double(least),
-        ]
-    )
+        Its bucket for zero has all values up to the least bound; the last bucket also has those
+        beyond the greatest one.
+        """
+        places = self._places
+        cells_used = used(cells, Slot.BUCKETS, self._end)
+        begin, end = cells_used.start, cells_used.stop
+        first = places[begin]
+        buckets = [0.0] * (places[end - 1] + 1 - first if cells_used else 0)
+        for place, counted in zip(places[begin:end], cells[begin:end], strict=True):
+            buckets[place - first] += counted
+        counts = list(map(int, buckets))
+        count, zeros = sum(counts), 0
+        if first < 0:
+            zeros, first = sum(counts[:1]), 0
+            counts = counts[1:]
+            while counts and not counts[0]:
+                first += 1
+                del counts[0]
+        written = bytes(counts) if max(counts, default=0) < 128 else b"".join(map(varint, counts))
+        positive = _OFFSET + zigzag(self._first + first) + length_delimited(2, written)
+        return b"".join(
+            [
+                self._named(labels, 1),
+                self._times(cells),
+                _COUNT + _fixed64(count),
+                _SUM + _double(cells[Slot.SUM]),
+                self._scale,
+                _ZEROS + _fixed64(zeros),
+                length_delimited(8, positive),
+                self._exemplar(cells, 11),
+                self._least,
+            ]
+        )
 
+    def _times(self, cells: "array[float]") -> bytes:
+        return _START + _fixed64(int(cells[Slot.CREATED] * 1e9)) + self._now
 
-@lru_cache(maxsize=64)
-def _places(metric: Metric) -> tuple[float, list[int]]:
-    """Returns the least bound, and the exponential bucket of each cell; -1 for that of zero."""
-    bounds = grid(metric.unit)
-    return bounds[0], [bisect_left(bounds, edge) - 1 for edge in (*metric.edges, inf)]
-
-
-def _zigzag(number: int) -> bytes:
-    return varint(number << 1 if number >= 0 else (-number << 1) - 1)
-
-
-def _exemplar(metric: Metric, cells: "array[float]", number: int) -> Iterator[bytes]:
-    """Yields the exemplar of a histogram, if it has one."""
-    value, time_s, *ids = cells[Slot.BUCKETS + len(metric.edges) + 1 :]
-    if time_s:
-        encoded = struct.pack("=3d", *ids)
-        yield length_delimited(
+    def _exemplar(self, cells: "array[float]", number: int) -> bytes:
+        """Returns the exemplar of a histogram; empty if it has none."""
+        end = self._end
+        time_s = cells[end + 1]
+        if not time_s:
+            return b""
+        ids = cells[end + 2 :].tobytes()
+        return length_delimited(
             number,
             tag(2, 1)
             + _fixed64(int(time_s * 1e9))
             + tag(3, 1)
-            + _double(value)
-            + length_delimited(4, encoded[16:])
-            + length_delimited(5, encoded[:16]),
+            + _double(cells[end])
+            + length_delimited(4, ids[16:])
+            + length_delimited(5, ids[:16]),
         )
 
+    def _named(self, labels: str, number: int) -> bytes:
+        """Returns the labels; one without a value is left out, as in the text forms."""
+        pairs = zip(self._labels, json.loads(labels), strict=False)
+        return b"".join([_attribute(name, value, number) for name, value in pairs if value])
 
-def _times(cells: "array[float]", now_s: float) -> bytes:
-    begin, now = _fixed64(int(cells[Slot.CREATED] * 1e9)), _fixed64(int(now_s * 1e9))
-    return tag(2, 1) + begin + tag(3, 1) + now
 
-
-def _labels(metric: Metric, labels: str, number: int) -> bytes:
-    found: dict[str, Value] = {}
-    for name, value in zip(metric.labels, json.loads(labels), strict=False):
-        if value:  # a label without a value is left out, as in the text forms
-            is_status = name == "http_response_status_code" and value.isdecimal()
-            found[_ATTRIBUTES.get(name, name)] = int(value) if is_status else value
-    return attributes(found, number)
+@lru_cache(maxsize=8192)
+def _attribute(label: str, value: str, number: int) -> bytes:
+    is_status = label == "http_response_status_code" and value.isdecimal()
+    return Attribute(_ATTRIBUTES.get(label, label), number).of(int(value) if is_status else value)

@@ -1,9 +1,9 @@
 """The `Channel` protocol: connections to one endpoint, wire bytes in, wire bytes out."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Awaitable
+from typing import Protocol
 
-from gateway.call import Call, CallMetadata, Reply, RequestBytes
+from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 
 QUIET_S = 1.0
@@ -33,23 +33,4 @@ class Channel(Protocol):
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
-        ...
-
-
-@runtime_checkable
-class KeyedChannel(Protocol):
-    """A channel to several endpoints, which may choose the endpoint by a key of the call."""
-
-    key_of: Callable[[Call], int] | None
-    """Makes the key of a call, of 64 bits; None if no key is wanted."""
-
-    def call(
-        self,
-        method: Method,
-        request: RequestBytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None = None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once, at the endpoint for `key`; see `Channel.call`."""
         ...

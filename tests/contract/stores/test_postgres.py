@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.stores.base import (
+    EXPIRED_KEYS_KEPT_S,
     Rotation,
     Store,
     StoreUnavailableError,
@@ -120,7 +121,7 @@ async def test_expired_rows_are_deleted(postgres_url: str, monkeypatch: pytest.M
     monkeypatch.setattr(postgres_store, "_SWEEP_EVERY_S", 0.0)
     async with open_store(f"{postgres_url}?prefix=swept_") as store:
         await store.add_tokens([token("gone", lives_s=-1.0), token("kept")])
-        await store.add_key(key("gone", expires_at_s=1.0))
+        await store.add_key(key("gone", lives_s=-EXPIRED_KEYS_KEPT_S - 1))
         connection = await asyncpg.connect(postgres_url)
         try:
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -78,6 +79,27 @@ async def test_one_gateway_sends_what_the_other_has_stored(open_two: OpenTwo, ur
     assert (second.header("Cache-Status") or "").startswith("gateway; hit; ttl=")
     assert second.header("Age") is not None
     assert two.backend.calls.total() == 0
+
+
+@pytest.fixture(params=[-3600.0, 3600.0])
+def jump(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, the clock is that of another machine, an hour ahead or behind."""
+    now_s = time.time
+    return lambda: monkeypatch.setattr(time, "time", lambda: now_s() + request.param)
+
+
+async def test_the_clocks_of_gateways_need_not_agree(
+    open_two: OpenTwo, url: str, jump: Callable[[], None]
+) -> None:
+    one, two = await open_two(policies=[{"selector": GET, "cache": {"ttl_s": 60, "sie_s": 600}}])
+    await one.get("/v1/items/a")
+    await keeps(url)
+    jump()
+    second = await two.get("/v1/items/a")
+    found = re.fullmatch(r"gateway; hit; ttl=(\d+)", second.header("Cache-Status") or "")
+    assert found is not None
+    assert int(found[1]) <= 60
+    assert int(second.header("Age") or "-1") in range(30)
 
 
 async def test_an_equal_reply_in_the_store_leaves_what_was_made_of_it(
@@ -204,12 +226,15 @@ async def test_a_purge_reaches_the_other_and_the_store(
         await keeps(url, 2)
 
 
-async def test_a_soft_purge_makes_the_replies_of_all_stale(open_two: OpenTwo, url: str) -> None:
+async def test_a_soft_purge_makes_the_replies_of_all_stale(
+    open_two: OpenTwo, url: str, jump: Callable[[], None]
+) -> None:
     one, two = await open_two(policies=[{"selector": GET, "cache": {"swr_s": 60}}])
     await one.get("/v1/items/a")
     await keeps(url)
     one.cache.purge(Purge(PurgeBy.ALL, soft=True))
     await until(lambda: two.shared._changes)  # else it counts as a change during the look-up
+    jump()
     stale = await two.get("/v1/items/a")
     assert "ttl=-" in (stale.header("Cache-Status") or "").replace("ttl=0", "ttl=-0")
     await until(lambda: two.backend.calls["GetItem"] == 1)

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from gateway.exchange.endpoints import EndpointRegistry
 from services import echo
 from services.serving import serve
+from tests.integration.monitoring.test_alerts_and_dashboard import samples as samples_of_all_metrics
 from tests.support.http import RawClient, connected, echo_gateway
 from tests.support.polling import first
 
@@ -68,11 +69,23 @@ async def test_prometheus_finds_nothing_to_complain_of(accept: str) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("needs promtool: apt-get install prometheus")
-    async with echo_gateway(metrics=PUBLIC) as gateway, connected(gateway) as client:
+    named = {"service_name": "edge", "resource": {"deployment.environment": 'a"b', "1": "c"}}
+    async with (
+        echo_gateway(metrics=PUBLIC, tracing=named) as gateway,
+        connected(gateway) as client,
+    ):
         assert (await client.get("/v1/echo/hello")).status == 200
         text = (await client.get("/metrics", f"Accept: {accept}")).body
     families = open_families if accept.startswith("application") else text_families
     assert [one.name for one in families(text.decode()) if not one.documentation] == []
+    known = samples_of_all_metrics()
+    seen = [one for family in families(text.decode()) for one in family.samples]
+    plain = [one for one in seen if not one.name.endswith(("_created", "target_info"))]
+    assert [one for one in plain if set(one.labels) - known[one.name]] == []
+    (target,) = [one for one in families(text.decode()) if one.name.startswith("target")]
+    labels = target.samples[0].labels
+    assert labels.pop("service_version")
+    assert labels == {"service_name": "edge", "deployment_environment": 'a"b', "key_1": "c"}
     if families is text_families:
         done = await asyncio.to_thread(
             subprocess.run, [promtool, "check", "metrics"], input=text, capture_output=True

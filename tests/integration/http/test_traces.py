@@ -61,9 +61,16 @@ async def test_only_wanted_members_of_baggage_reach_back_ends(
 
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]], ids=["client", "trusted proxy"])
-@pytest.mark.parametrize("states", [["a=1,b=2"], ["a=1", "b=2"]], ids=["one line", "two lines"])
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        pytest.param(["a=1,b=2"], "a=1,b=2", id="one line"),
+        pytest.param(["a=1", "b=2"], "a=1,b=2", id="two lines"),
+        pytest.param(["a=1\t,\t b=2"], "a=1 ,  b=2", id="tabs, which metadata cannot have"),
+    ],
+)
 async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
-    proxies: list[str], states: list[str]
+    proxies: list[str], states: list[str], expected: str
 ) -> None:
     with collector() as received:
         settings = {"otlp": received.url, "ratio": 1}
@@ -75,11 +82,11 @@ async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
             metadata = await sent(client, SAMPLED, *[f"tracestate: {one}" for one in states])
     call = received.named("echo.v1.EchoService/Echo")
     assert metadata["traceparent"] == [f"00-{TRACE}-{call.span_id.hex()}-01"]
-    assert metadata["tracestate"] == ["a=1,b=2"]
+    assert metadata["tracestate"] == [expected]
     server = received.named("GET /v1/echo/{text}")
     assert (server.trace_id.hex(), server.parent_span_id.hex()) == (TRACE, SPAN)
     assert (call.trace_id, call.parent_span_id) == (server.trace_id, server.span_id)
-    assert server.trace_state == "a=1,b=2"
+    assert server.trace_state == expected
     assert server.start_time_unix_nano <= call.start_time_unix_nano
     assert call.end_time_unix_nano <= server.end_time_unix_nano + 1_000_000
 
@@ -96,7 +103,7 @@ async def test_a_valid_trace_is_continued_with_the_span_of_the_call_as_parent(
 )
 async def test_otherwise_a_new_trace_begins_without_the_state(headers: list[str]) -> None:
     with collector() as received:
-        settings = {"otlp": received.url, "ratio": 0}
+        settings = {"otlp": received.url, "ratio": 0, "keep": []}
         async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
             one = await sent(client, *headers, "tracestate: a=1")
             other = await sent(client, *headers, "tracestate: a=1")
@@ -113,7 +120,7 @@ async def test_otherwise_a_new_trace_begins_without_the_state(headers: list[str]
 
 async def test_a_failed_request_is_kept_though_not_sampled() -> None:
     with collector() as received:
-        settings = {"otlp": received.url, "ratio": 0}
+        settings = {"otlp": received.url, "ratio": 0, "keep": ["error"]}
         async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
             assert (await client.get("/v1/echo:fail?code=13")).status == 500
             assert (await client.get("/v1/echo:fail?code=5")).status == 404
@@ -213,25 +220,30 @@ async def test_the_log_names_the_span_of_the_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trust", "proxies", "flag", "is_recorded"),
+    ("trust", "proxies", "flag", "ratio", "is_recorded"),
     [
-        ("trusted", [], "01", False),
-        ("trusted", ["127.0.0.0/8"], "01", True),
-        ("all", [], "01", True),
-        ("none", ["127.0.0.0/8"], "01", False),
+        ("trusted", [], "01", 0, False),
+        ("trusted", [], "00", 1, True),
+        ("trusted", ["127.0.0.0/8"], "01", 0, True),
+        ("trusted", ["127.0.0.0/8"], "00", 1, False),
+        ("all", [], "01", 0, True),
+        ("all", [], "00", 1, False),
+        ("none", ["127.0.0.0/8"], "01", 0, False),
+        ("none", ["127.0.0.0/8"], "00", 1, True),
     ],
 )
 async def test_the_flag_counts_from_those_who_are_trusted(
-    trust: str, proxies: list[str], flag: str, *, is_recorded: bool
+    trust: str, proxies: list[str], flag: str, ratio: int, *, is_recorded: bool
 ) -> None:
     with collector() as received:
         settings: dict[str, Any] = {
-            "tracing": {"otlp": received.url, "ratio": 0, "trust": trust},
+            "tracing": {"otlp": received.url, "ratio": ratio, "trust": trust, "keep": []},
             "forwarded": {"trusted_proxies": proxies},
         }
         async with echo_gateway(**settings) as gateway, connected(gateway) as client:
             metadata = await sent(client, f"traceparent: 00-{TRACE}-{SPAN}-{flag}")
     assert (received.spans != []) is is_recorded
+    assert metadata["traceparent"][0][3:35] == TRACE
     assert metadata["traceparent"][0].endswith("-01" if is_recorded else "-00")
 
 

@@ -23,7 +23,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
-TABLES = ["routes", "upstreams", "endpoints", "failures", "workers", "nodes", "certificates"]
+TABLES = [
+    *("routes", "upstreams", "endpoints", "limits", "stores", "failures"),
+    *("workers", "nodes", "certificates"),
+]
 HOSTILE = "<img src=x onerror=document.body.dataset.hacked=1>"
 
 
@@ -60,6 +63,7 @@ async def opened(
     ca, file = place / "ca.pem", place / "settings.yaml"
     hostile_certificate(ca)
     file.write_text(
+        "filters: [{name: nobody, deny_methods: [DELETE]}]\n"
         "upstreams: {other: {target: '127.0.0.1:1', services: [gatewayapi.v1.AuthService], "
         f"tls: {{ca_file: {ca}}}}}}}\n"
     )
@@ -68,6 +72,7 @@ async def opened(
         assert await get(gateway, "/v1/echo/a") == 200
         assert await get(gateway, "/v1/none") == 404
         assert await get(gateway, "/v1/echo:fail?code=13") == 500
+        assert (await ask(gateway.port, "/v1/echo/a", "DELETE", "Connection: close"))[0] == 405
         yield gateway, f"http://127.0.0.1:{port}/"
 
 
@@ -98,6 +103,9 @@ async def test_the_page_shows_the_gateway_and_breaks_no_policy(tmp_path: Path) -
         assert set(await cells(page, "endpoints", 1)) >= {"127.0.0.1:1"}
         assert await cells(page, "failures", 3) == ["INTERNAL"]
         assert await cells(page, "certificates", 3) == ["5"]
+        assert await cells(page, "limits", 1) == ["nobody"]
+        assert await cells(page, "limits", 3) == ["1"]
+        assert await cells(page, "stores", 1) == ["up"]
         assert await page.run("return document.getElementById('state').textContent") == "ready"
 
         # It is live: further requests appear without any action.
@@ -112,6 +120,13 @@ async def test_the_page_shows_the_gateway_and_breaks_no_policy(tmp_path: Path) -
             "return performance.getEntriesByType('resource').map((one) => new URL(one.name).origin)"
         )
         assert set(outside) == {url.rstrip("/")}
+        sizes = await page.run("""
+            const found = (type) => performance.getEntriesByType(type);
+            const all = [...found("navigation"), ...found("resource")];
+            const files = all.filter((one) => /\\/(page[.]\\w+)?$/.test(one.name));
+            return files.map((one) => one.encodedBodySize);
+        """)
+        assert (len(sizes), 0 < sum(sizes) < 60_000) == (3, True)
 
 
 async def test_hostile_names_are_text(tmp_path: Path) -> None:
@@ -145,13 +160,13 @@ async def test_the_keyboard_sorts_and_pauses(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, url), open_page(url) as page:
         await page.until("document.body?.dataset.ready")
         seen = []
-        for _ in range(10):
+        for _ in range(12):
             await press(page, "Tab", 9)
             seen.append(await page.run(focused))
         assert seen[0] == "Skip to the figures"
-        assert seen[1:9] == [
-            *("Routes", "Upstreams", "Endpoints", "Failures", "Workers"),
-            *("Nodes", "Certificates"),
+        assert seen[1:11] == [
+            *("Routes", "Upstreams", "Endpoints", "Limits", "Stores", "Failures"),
+            *("Workers", "Nodes", "Certificates"),
             "Pause",
         ]
         await press(page, "Tab", 9)
@@ -212,9 +227,12 @@ async def test_failures_and_traffic_are_json_too(tmp_path: Path) -> None:
         await asyncio.sleep(1.1)  # sums are sent again for a second
         found = await ask_json(port, "/traffic")
         total = found["total"]
-        assert (total["failures"], total["client_errors"]) == (61, 1)
-        assert total["requests"] == sum(total["buckets"]) == 63
+        assert (total["failures"], total["client_errors"]) == (61, 2)
+        assert total["requests"] == sum(total["buckets"]) == 64
         assert len(total["buckets"]) == len(found["bounds_s"]) + 1
+        assert found["limits"] == [{"kind": "filter", "name": "nobody", "refused": 1}]
+        (store,) = found["stores"]
+        assert (store["name"], store["up"], store["failures"]) == ("counters", True, 0)
         assert {one["route"] for one in found["routes"]} == {
             *("/v1/echo/{text}", "/v1/echo:fail", ""),
         }

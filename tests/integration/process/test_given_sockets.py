@@ -214,6 +214,8 @@ async def test_workers_do_not_believe_that_they_were_given_sockets(
 ) -> None:
     async with started(tmp_path, backend, ("gateway", kept), workers=2) as gateway:
         await gateway.until("with 2 workers")
+        # A child that is being started still has the environment of its parent.
+        await until(lambda: len(workers_of(gateway.process.pid)) == 2)
         found = environments_of_children(gateway.process.pid)
         assert len(found) >= 2
         assert not [one for one in found if b"LISTEN_" in one]

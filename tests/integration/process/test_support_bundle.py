@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.support_bundle import _PATHS
 from tests.integration.process.test_drain import served
 from tests.support.command_line import run
 
@@ -40,6 +41,9 @@ async def test_a_bundle_has_what_a_report_needs_and_no_secret(tmp_path: Path) ->
         names = archive.getnames()
         found = {Path(name).name: archive.extractfile(name) for name in names}
         texts = {name: file.read().decode() for name, file in found.items() if file}
+    assert set(texts) == {"versions.json", *_PATHS}
+    assert "/v1/echo/{text}" in [one["path"] for one in json.loads(texts["routes.json"])["routes"]]
+    assert "failures" in json.loads(texts["failures.json"])
     assert json.loads(texts["status.json"])["pid"] == pid
     assert json.loads(texts["config.json"])["admin"]["listen"] == f"unix:{admin}"
     assert "grpcio" in json.loads(texts["versions.json"])["installed"]

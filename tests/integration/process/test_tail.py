@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -133,7 +134,11 @@ async def test_a_slow_reader_learns_how_many_were_dropped(tmp_path: Path) -> Non
         writer.close()
         _, found = await follow(admin)
 
-    assert (len(found["requests"]), found["dropped"]) == (300, 10)
+    assert len(found["requests"]) + found["dropped"] == 310
+    seconds = Counter(row["time"][:19] for row in found["requests"])
+    # At most 100 in a second of the gateway's clock, which has parts of two of these.
+    assert 0 < max(seconds.values()) <= 200
+    assert len(found["requests"]) <= 300
 
 
 WRONG: list[tuple[dict[str, object], str]] = [

@@ -29,7 +29,11 @@ async def send(gateway: Served) -> None:
 
 async def test_a_frame_has_rates_routes_upstreams_and_workers(tmp_path: Path) -> None:
     admin = tmp_path / "admin.sock"
-    async with served(tmp_path, 2, settings={"ADMIN__LISTEN": f"unix:{admin}"}) as gateway:
+    settings = {
+        "ADMIN__LISTEN": f"unix:{admin}",
+        "FILTERS": "[{name: nobody, deny_paths: [/nothing*]}]",
+    }
+    async with served(tmp_path, 2, settings=settings) as gateway:
         await first(
             lambda: ask_json(admin, "/status"),
             lambda found: found["workers"]["serving"] == 2,
@@ -52,6 +56,9 @@ async def test_a_frame_has_rates_routes_upstreams_and_workers(tmp_path: Path) ->
     assert route.split("ms")[0].split()[2:6] != ["0.0", "-", "-", "-"]
     assert any(line.startswith("upstream1 (") for line in lines)
     assert len([line for line in lines if re.match(r" +\d  serving", line)]) == 2
+    assert "generation 1" in lines[1]
+    assert re.search(r"^LIMITS HIT\nfilter nobody  \d+ since start$", done.stdout, re.MULTILINE)
+    assert "STORES\ncounters  up  0 operations, 0 failed" in done.stdout
     assert "\x1b" not in done.stdout
 
 

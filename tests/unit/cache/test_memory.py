@@ -162,7 +162,7 @@ def test_the_books_are_right_after_whatever_happens(steps: list[tuple[str, int, 
             memory.drop(["/" + name])
             assert memory.get(name.encode(), 1.0) is None
         elif kind == "path" and found is not None:
-            memory.has_path(found, f"/other{size % 12}")
+            memory.add_path(found, f"/other{size % 12}")
         elif kind == "line" and found is not None:
             memory.note(found, asked(f"/line{size % 40}"), None)
         elif kind == "form" and found is not None and found.forms is not None:
@@ -189,7 +189,7 @@ def test_an_entry_of_too_many_paths_is_not_sent() -> None:
     memory = cache(10)
     stored = entry("0001")
     memory.put(stored)
-    reached = [memory.has_path(stored, f"/{number}") for number in range(10)]
+    reached = [memory.add_path(stored, f"/{number}") for number in range(10)]
     assert reached == [True] * 7 + [False] * 3
 
 

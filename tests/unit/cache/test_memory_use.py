@@ -64,7 +64,7 @@ def with_paths(memory: MemoryCache, number: int) -> None:
     stored = entry(number, [])
     memory.put(stored)
     for one in range(7):
-        memory.has_path(stored, f"/v1/items/{number:08}/{one}")
+        memory.add_path(stored, f"/v1/items/{number:08}/{one}")
 
 
 def with_responses(memory: MemoryCache, number: int) -> None:

@@ -26,7 +26,7 @@ def entry(message: bytes = b"\x0a\x01a", **more: Any) -> Entry:
         times,
         "ada",
         ["/v1/a", "/v1/b"],
-        told=[("cache-control", "private, max-age=60")],
+        for_clients=[("cache-control", "private, max-age=60")],
         **({"tags": frozenset({"t:1"}), "method": "shop.v1.Shop.GetItem"} | more),
     )
 
@@ -45,11 +45,11 @@ def test_an_entry_is_read_as_it_was_written(message: bytes) -> None:
         "paths",
         "tags",
         "method",
-        "told",
+        "for_clients",
     ):
         assert getattr(read, name) == getattr(written, name)
-    # The other machine started later, by its own clock.
-    assert read.times.fresh_until_s == 160.0 + 1e9 - 2e9
+    # The other process has a clock of its own.
+    assert read.times.fresh_until_s == 160.0 - 1e9 + 2e9
     assert read.times.kept_until_s - read.times.born_s == 80.0
     assert not read.times.may_be_stale
     assert read.error is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.fixed import keep_fixed
+from gateway.config.fixed import _FIXED, keep_fixed
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 
@@ -82,3 +82,9 @@ def test_a_reload_changes_the_times_of_the_supervisor_but_not_that_there_is_one(
     assert (kept.supervisor.hang_s, kept.supervisor.always) == (7, False)
     assert "supervisor.always: a reload cannot change this" in warning
     assert kept.origins == {"supervisor.hang_s": "flags"}
+
+
+def test_the_documentation_names_what_a_reload_cannot_change() -> None:
+    text = Path("docs/operations.md").read_text()
+    told = text.partition("* **Not without a restart:**")[2].partition(";")[0]
+    assert [one for one in _FIXED if f"`{one}`" not in told and f"`{one}." not in told] == []

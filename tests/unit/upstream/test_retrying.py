@@ -17,6 +17,7 @@ from gateway.upstream.channels.failures import (
     backend_error,
     connection_lost,
 )
+from gateway.upstream.repeats import NotRepeated
 from gateway.upstream.retrying import Retrying
 from gateway.upstream.throttle import Throttle
 
@@ -40,27 +41,31 @@ def test_pauses_grow_up_to_the_longest_and_vary_by_a_fifth() -> None:
     retrying = policy(max_attempts=5, initial_backoff_s=1, max_backoff_s=3, backoff_multiplier=2)
     error = StatusError(Code.UNAVAILABLE, "")
     for attempts, expected_s in ((1, 1), (2, 2), (3, 3), (4, 3)):
-        pauses = [retrying.pause_s(error, attempts, 0) or 0.0 for _ in range(200)]
+        pauses = [float(retrying.pause_s(error, attempts, 0)) for _ in range(200)]
         assert 0.8 * expected_s <= min(pauses) < 0.85 * expected_s
         assert 1.15 * expected_s < max(pauses) <= 1.2 * expected_s
-    assert retrying.pause_s(error, 5, 0) is None
+    assert retrying.pause_s(error, 5, 0) is NotRepeated.ATTEMPTS
 
 
 @pytest.mark.parametrize("error", [connection_lost("library"), LateAttempt()])
 def test_no_pause_follows_what_took_time_already_or_is_seen_at_once(error: StatusError) -> None:
     retrying = policy(max_attempts=3, initial_backoff_s=1, max_backoff_s=9)
-    assert [retrying.pause_s(error, attempts, 0) for attempts in (1, 2, 3)] == [0.0, 0.0, None]
+    pauses = [retrying.pause_s(error, attempts, 0) for attempts in (1, 2, 3)]
+    assert pauses == [0.0, 0.0, NotRepeated.ATTEMPTS]
 
 
 @pytest.mark.parametrize(
     ("text", "pause_s"),
-    [("0", 0.0), ("1500", 1.5), ("-1", None), ("01", None), ("1.5", None), ("", None)],
+    [
+        *(("0", 0.0), ("1500", 1.5)),
+        *((text, NotRepeated.PUSHBACK) for text in ("-1", "01", "1.5", "")),
+    ],
 )
 def test_a_back_end_chooses_the_pause_or_forbids_the_repeat(
-    text: str, pause_s: float | None
+    text: str, pause_s: float | NotRepeated
 ) -> None:
     assert policy().pause_s(pushed_back(text), 1, 0) == pause_s
-    assert policy().pause_s(pushed_back(text), 2, 0) is None, "max_attempts holds all the same"
+    assert policy().pause_s(pushed_back(text), 2, 0) is NotRepeated.ATTEMPTS
 
 
 def test_pushback_starts_the_pauses_anew() -> None:
@@ -97,12 +102,13 @@ def test_five_failures_of_ten_tokens_stop_repeats_and_one_success_allows_them() 
     error = StatusError(Code.UNAVAILABLE, "")
     for _ in range(4):
         throttle.failed()
-        assert retrying.pause_s(error, 1, 0) is not None
+        assert isinstance(retrying.pause_s(error, 1, 0), float)
     throttle.failed()
-    assert retrying.pause_s(error, 1, 0) is None
-    assert retrying.pause_s(connection_lost("library"), 1, 0) is None
+    assert retrying.pause_s(error, 1, 0) is NotRepeated.THROTTLE
+    assert retrying.pause_s(connection_lost("library"), 1, 0) is NotRepeated.THROTTLE
+    assert retrying.pause_s(pushed_back("-1"), 1, 0) is NotRepeated.PUSHBACK
     throttle.succeeded()
-    assert retrying.pause_s(error, 1, 0) is not None
+    assert isinstance(retrying.pause_s(error, 1, 0), float)
 
 
 def test_tokens_are_never_below_none_or_above_the_most() -> None:

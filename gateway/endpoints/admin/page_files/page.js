@@ -69,6 +69,27 @@ const TABLES = {
     ],
     sort: [0, 1],
   },
+  limits: {
+    caption: "Limits hit",
+    columns: [
+      column("kind", (row) => row.kind),
+      column("name", (row) => row.name),
+      count("refused/s", (row) => row.rate, (value) => number(value, 1), isBad),
+      count("since start", (row) => row.refused),
+    ],
+    sort: [2, -1],
+  },
+  stores: {
+    caption: "Stores",
+    columns: [
+      column("store of", (row) => row.name),
+      column("state", (row) => (row.up ? "up" : "down"), String, (value) => (value === "up" ? "good" : "bad")),
+      count("operations/s", (row) => row.rate, (value) => number(value, 1)),
+      count("failed", (row) => row.failed, percent, isBad),
+      count("since start", (row) => row.operations),
+    ],
+    sort: [0, 1],
+  },
   failures: {
     caption: "Last failures",
     columns: [
@@ -220,6 +241,20 @@ function rated(row, before, seconds, bounds) {
   };
 }
 
+function showLimitsAndStores(traffic, before, seconds) {
+  const than = (rows, row) => rows.find((one) => one.name === row.name && one.kind === row.kind);
+  const per = (some) => (seconds > 0 ? some / seconds : null);
+  fill("limits", traffic.limits.map((row) => {
+    const old = than(before.limits, row)?.refused ?? 0;
+    return { ...row, rate: row.refused === null ? null : per(row.refused - old) };
+  }));
+  fill("stores", traffic.stores.map((row) => {
+    const old = than(before.stores, row) ?? { operations: 0, failures: 0 };
+    const some = row.operations - old.operations;
+    return { ...row, rate: per(some), failed: some > 0 ? (row.failures - old.failures) / some : null };
+  }));
+}
+
 const keyOf = (row) => `${row.http_method ?? ""} ${row.route ?? ""} ${row.name ?? ""}`;
 let samples = [];
 
@@ -264,6 +299,7 @@ function showTraffic(status, traffic, upstreams) {
     : "Rates need metrics.enabled.";
   fill("routes", known ? traffic.routes.map(rate) : []);
   const called = new Map((known ? traffic.upstreams : []).map((row) => [row.name, rate(row)]));
+  showLimitsAndStores(known ? traffic : { limits: [], stores: [] }, before, seconds);
   fill("upstreams", upstreams.map((one) => ({ ...called.get(one.name), ...one, endpoints: one.endpoints.length })));
 }
 

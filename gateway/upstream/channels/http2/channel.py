@@ -38,8 +38,8 @@ class Http2Channel:
     """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`.
 
     `large_replies` and `pending` are shared with the channels to other endpoints of the upstream:
-    the budget for large replies, and the count of the calls that wait. `watch` is told about the
-    connections.
+    the budget for large replies, and the count of the calls that wait. `watch` observes
+    the connections.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Http2Channel:
         """Connects now, and again by itself whenever no connection is left, with back-off."""
         self._connections.keep_open()
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Calls `told` from now on when `state` has changed."""
-        self._connections.on_change = told
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` from now on when `state` has changed."""
+        self._connections.on_change = listener
 
     def call(
         self,

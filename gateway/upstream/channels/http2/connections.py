@@ -33,12 +33,12 @@ class Pending:
     """The number of calls that wait for connections, to all endpoints of an upstream together."""
 
     def __init__(self, refused: Callable[[str, str], None] | None = None) -> None:
-        """Takes what is told about a call for which there are too many: the limit, and a text."""
+        """`refused` is called with the limit and a text for each call that is refused."""
         self.count = 0
         self._refused = refused
 
     def refuse(self, limit: str, text: str) -> None:
-        """Reports a call that is not taken."""
+        """Reports a call that is refused."""
         if self._refused is not None:
             self._refused(limit, text)
 
@@ -75,7 +75,7 @@ class Connections:
         self._retry_at_s = 0.0
         self._keeps_open = False
         self._redial: asyncio.TimerHandle | None = None
-        self._told = State.IDLE
+        self._reported = State.IDLE
         self._warned: dict[str, float] = {}
         self._ages = Ages(upstream, loop, self._grown_old, self._unused)
         self._old: deque[Http2Socket] = deque()
@@ -112,7 +112,7 @@ class Connections:
     def keep_open(self) -> None:
         """Connects now, and again whenever no connection is left, with back-off."""
         self._keeps_open = True
-        self._tell()
+        self._follow_state()
 
     def ready(self) -> Http2Socket | None:
         """A connection with room for a call, or None."""
@@ -175,7 +175,7 @@ class Connections:
     def close_all(self) -> None:
         """Closes all connections, each with a GOAWAY."""
         while self._sockets:
-            # It ends now for those who count: the transport may close after the loop's last turn.
+            # Counted now: the transport may close only after the last turn of the event loop.
             self._watch.ended(SHUT_DOWN)
             self._sockets.pop().close()
 
@@ -199,24 +199,28 @@ class Connections:
 
     def _dial(self) -> None:
         self._connecting = self._loop.create_task(self._connect())
-        self._tell()
+        self._follow_state()
 
     def _dial_again(self) -> None:
         self._redial = None
         if self._connecting is None and not self._closed and self.state is not State.READY:
             self._dial()
 
-    def _tell(self) -> None:
-        """Reports a change of the state, and connects again where a connection is kept open."""
+    def _follow_state(self) -> None:
+        """Dials again if a connection is to be kept open and none is; reports a changed state."""
         state = self.state
-        is_idle = self._connecting is None and self._redial is None
-        if is_idle and self._keeps_open and not self._closed and state is not State.READY:
-            wait_s = max(0.0, self._retry_at_s - self._loop.time())
-            self._redial = self._loop.call_later(wait_s, self._dial_again)
-        if state is not self._told:
-            self._told = state
+        if self._keeps_open and state is not State.READY:
+            self._redial_soon()
+        if state is not self._reported:
+            self._reported = state
             if self.on_change is not None and not self._closed:
                 self.on_change()
+
+    def _redial_soon(self) -> None:
+        """Dials after the pause of the back-off, unless that is already arranged."""
+        if self._connecting is None and self._redial is None and not self._closed:
+            wait_s = max(0.0, self._retry_at_s - self._loop.time())
+            self._redial = self._loop.call_later(wait_s, self._dial_again)
 
     async def _wait(self, *, returning: bool) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -263,7 +267,7 @@ class Connections:
         finally:
             self._connecting = None
             self._replace_old()
-            self._tell()
+            self._follow_state()
             self._wake_all()
 
     def _grown_old(self, socket: Http2Socket) -> None:
@@ -309,7 +313,7 @@ class Connections:
         )
 
     def _fail(self, reason: str, *, at_once: bool = False) -> None:
-        """Takes note of a connection that could not be opened."""
+        """Counts a connection that could not be opened, and backs off."""
         self._watch.failed()
         self._back_off(reason, at_once=at_once)
 
@@ -350,7 +354,7 @@ class Connections:
                 self._warn_lost(socket)
             elif not (self._sockets or self._closed or self._connecting):
                 self._say_idle()
-        self._tell()
+        self._follow_state()
         self._wake_all()
 
     def _warn_lost(self, socket: Http2Socket) -> None:

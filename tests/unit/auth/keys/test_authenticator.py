@@ -13,7 +13,7 @@ from gateway.status import Code, StatusError
 from gateway.stores.base import KeyRecord, StoreUnavailableError
 from gateway.stores.memory import MemoryStore
 from tests.support.front_end import schema
-from tests.support.recording import AuditLog
+from tests.support.recording import AuditLog, Clock
 
 HEADER = "X-API-Key"
 
@@ -22,7 +22,8 @@ class Store(MemoryStore):
     """Counts what it is asked, and can be out of reach."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(lambda: time.time() + self.clock_ahead_s)
+        self.clock_ahead_s = 0.0
         self.asked = 0
         self.touched: list[str] = []
         self.is_down = False
@@ -33,11 +34,11 @@ class Store(MemoryStore):
             raise StoreUnavailableError("redis at 10.1.1.1: refused")
         return await super().find_key(digest)
 
-    async def touch_key(self, key_id: str, at_s: float) -> None:
+    async def touch_key(self, key_id: str) -> None:
         self.touched.append(key_id)
         if self.is_down:
             raise StoreUnavailableError("redis at 10.1.1.1: refused")
-        await super().touch_key(key_id, at_s)
+        await super().touch_key(key_id)
 
 
 class Setup:
@@ -48,7 +49,8 @@ class Setup:
         self.made = made
         self.keys = ApiKeys(store)
         self.audit_log = AuditLog()
-        self.authenticator = KeyAuthenticator(self.keys, HEADER, self.audit_log)
+        self.clock = Clock()
+        self.authenticator = KeyAuthenticator(self.keys, HEADER, self.audit_log, self.clock)
 
     async def refusal(self, call: Call) -> StatusError:
         with pytest.raises(StatusError) as refused:
@@ -200,15 +202,28 @@ async def test_the_first_use_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "is_noted"),
-    [pytest.param(50.0, False, id="lately"), pytest.param(61.0, True, id="a minute ago")],
+    ("ago_s", "times"),
+    [pytest.param(50.0, 1, id="lately"), pytest.param(61.0, 2, id="a minute ago")],
 )
-async def test_a_use_is_noted_once_a_minute(ago_s: float, is_noted: bool) -> None:
+async def test_a_use_is_noted_once_a_minute(ago_s: float, times: int) -> None:
     setup = await set_up()
-    await MemoryStore.touch_key(setup.store, setup.made.record.id, time.time() - ago_s)
-    await setup.authenticator.authenticate(call(setup.made.secret))
-    await setup.authenticator.close()
-    assert bool(setup.store.touched) is is_noted
+    for _ in range(2):
+        await setup.authenticator.authenticate(call(setup.made.secret))
+        await setup.authenticator.close()
+        setup.clock.now_s += ago_s
+    assert len(setup.store.touched) == times
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+async def test_a_use_is_noted_once_a_minute_whatever_the_clock_of_the_store(ahead_s: float) -> None:
+    setup = await set_up()
+    setup.store.clock_ahead_s = ahead_s
+    for _ in range(3):
+        await setup.authenticator.authenticate(call(setup.made.secret))
+        await setup.authenticator.close()
+        setup.clock.now_s += 1  # so that the store is asked for the key again
+    assert setup.store.asked == 3
+    assert len(setup.store.touched) == 1
 
 
 async def test_a_use_that_cannot_be_noted_fails_no_call() -> None:
@@ -225,9 +240,9 @@ async def test_noting_a_use_makes_no_call_wait() -> None:
     class Slow(Store):
         go = asyncio.Event()
 
-        async def touch_key(self, key_id: str, at_s: float) -> None:
+        async def touch_key(self, key_id: str) -> None:
             await self.go.wait()
-            await super().touch_key(key_id, at_s)
+            await super().touch_key(key_id)
 
     store = Slow()
     setup = Setup(store, await ApiKeys(store).create(KeyRequest("ada")))

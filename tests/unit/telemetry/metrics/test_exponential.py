@@ -113,7 +113,9 @@ def test_workers_are_added_up_bucket_by_bucket(file: CellFile) -> None:
     counted(file, OPTIONS, durations_s[:150])
     counted(other, OPTIONS, durations_s[150:])
     counted(both, OPTIONS, durations_s)
-    sums = [Exposition(OPTIONS, files).sums(REQUEST_DURATION) for files in ([file, other], [both])]
+    sums = [
+        next(Exposition(OPTIONS, files).sums(REQUEST_DURATION)) for files in ([file, other], [both])
+    ]
     for (labels, one), (same, expected) in zip(sums[0].items(), sums[1].items(), strict=True):
         assert labels == same
         assert list(one[1:]) == pytest.approx(list(expected[1:]))

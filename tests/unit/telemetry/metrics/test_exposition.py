@@ -153,7 +153,8 @@ def test_each_worker_can_be_shown_alone(files: list[CellFile]) -> None:
     connections = {s.labels["worker"]: s.value for s in found["gateway_connections"].samples}
     assert connections == {"1": 2, "2": 5}
     # The pages for operators go on with the sums.
-    (cells,) = Exposition(options, files).sums(CONNECTIONS).values()
+    (children,) = Exposition(options, files).sums(CONNECTIONS)
+    (cells,) = children.values()
     assert cells[Slot.VALUE] == 7
 
 
@@ -195,8 +196,8 @@ def test_labels_are_escaped(files: list[CellFile]) -> None:
     assert one.labels == {"rule": rule}
 
 
-def test_children_beyond_the_most_are_one(
-    files: list[CellFile], monkeypatch: pytest.MonkeyPatch
+def test_children_beyond_the_most_are_one_and_it_is_said_once(
+    files: list[CellFile], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cells, "MOST_CHILDREN", 3)
     one = metrics_of(files[0])
@@ -204,10 +205,13 @@ def test_children_beyond_the_most_are_one(
         one.counter(RATE_LIMITED, f"rule {number}")()
     found = {s.labels["rule"]: s.value for s in samples(files, "gateway_rate_limited_total")}
     assert found == {"rule 0": 1, "rule 1": 1, "rule 2": 1, OVERFLOW: 7}
+    (said,) = caplog.records
+    assert said.levelname == "WARNING"
+    assert "gateway_rate_limited has 3 combinations of labels" in said.getMessage()
 
 
 def test_a_full_file_loses_children_and_breaks_nothing(
-    files: list[CellFile], monkeypatch: pytest.MonkeyPatch
+    files: list[CellFile], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cells, "_FILE_BYTES", 4096)
     one = metrics_of(files[0])
@@ -216,6 +220,8 @@ def test_a_full_file_loses_children_and_breaks_nothing(
     found = samples(files, "gateway_rate_limited_total")
     assert 0 < len(found) < 100
     assert {s.value for s in found} == {1}
+    (said,) = [one.getMessage() for one in caplog.records if "rate_limited" in one.getMessage()]
+    assert "finds no room" in said
 
 
 def test_openmetrics_has_units_times_and_an_end(files: list[CellFile]) -> None:

@@ -107,3 +107,10 @@ def test_both_continue_the_same_traces(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found[0] == found[1], text
         continued += found[0] is not None
     assert 400 < continued < 3000
+
+
+def test_a_new_trace_is_sampled_by_the_lower_half_of_its_id_too() -> None:
+    starter = TraceStarter(TracingOptions(ratio=0.5))
+    begun = [starter.begin() for _ in range(200)]
+    assert {one.is_sampled for one in begun} == {True, False}
+    assert [one for one in begun if one.is_sampled != (one.trace_id[16] < "8")] == []
