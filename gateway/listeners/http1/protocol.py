@@ -276,10 +276,11 @@ class HttpProtocol(ServingConnection):
         """Returns the request to answer, or the response to one that is refused."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
-        if isinstance(waiting, StatusError):
+        # Classes of machine code and tuples are told apart in a tenth of the time of `StatusError`.
+        if not isinstance(waiting, tuple):
             return self._refuse(waiting, self._over_rate)
         request = waiting[0]
-        if isinstance(request, StatusError):
+        if not isinstance(request, Request):
             return self._refuse(request, waiting)
         self._request = request
         return request
@@ -289,11 +290,11 @@ class HttpProtocol(ServingConnection):
     ) -> bool | Awaitable[bool]:
         """Sends a response; returns True if the connection stays open for another request, or what
         must be awaited for that."""
-        if isinstance(waiting, StatusError):
+        if not isinstance(waiting, tuple):
             self._send(response, "close")
             return False
         request, message, body = waiting
-        answered = None if isinstance(request, StatusError) else request
+        answered = request if isinstance(request, Request) else None
         if answered is not None and answered.interruption is not None and self._task is not None:
             self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
