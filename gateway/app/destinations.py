@@ -1,21 +1,18 @@
 """Composes the last handler of each method: where its calls go."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from gateway.call import Handler, Interceptor, chain
+from gateway.call import Handler
 from gateway.config.model import Config
 from gateway.schema.catalog import Method
 from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
-from gateway.upstream.invoke import invoke
+from gateway.upstream.invoke import ObserverOf, invoke
 from gateway.upstream.mirroring import Mirroring
 from gateway.upstream.pool import Pool, PoolError
 from gateway.upstream.splitting import condition, split_calls
-
-Measured = Callable[[Method, str], Sequence[Interceptor]]
-"""The stages that measure calls of a method to the upstream of this name."""
 
 _COPIED: Final = "unary method without side effects"
 
@@ -85,11 +82,11 @@ class Destinations:
         for number, fault in enumerate(self._fault_rules):
             yield f"faults.rules[{number}].selector", fault.selector, served, "method"
 
-    def last(self, method: Method, measured: Measured) -> Handler:
+    def last(self, method: Method, observer_of: ObserverOf) -> Handler:
         """The handler that sends the calls of a method; without settings for it, to one channel."""
 
         def to(name: str) -> Handler:
-            handler = chain(measured(method, name), invoke(self._pool[name]))
+            handler = invoke(self._pool[name], observer=observer_of(method, name))
             if name not in self._fallbacks:
                 return handler
             fallback, other = self._fallbacks[name]

@@ -54,18 +54,18 @@ class Guards:
     ) -> dict[Method, Handler]:
         """The chain of each of `methods`, which ends in one of the `destinations`."""
         return {
-            method: chain(self._before(method), destinations.last(method, self._measured))
+            method: chain(self._before(method), destinations.last(method, self._measure))
             for method in methods
         }
 
-    def _measured(self, method: Method, upstream: str) -> list[Interceptor]:
-        """The stage next to the back end, whose time is measured without that of the guards."""
+    def _measure(self, method: Method, upstream: str) -> Measure | None:
+        """Returns the observer that measures the back end, without the time of the guards."""
         if self.metrics is None and not self.is_traced:
-            return []
+            return None
         observe = None
         if self.metrics is not None:
             observe = self.metrics.calls(method.path[1:], upstream)
-        return [Measure(observe, upstream=upstream if self.is_traced else None)]
+        return Measure(observe, upstream=upstream if self.is_traced else None)
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""

@@ -30,29 +30,34 @@ class Measure:
         self._upstream = upstream
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Passes a call on."""
+        """Passes a call on, to channels that cannot tell how calls end; see `CallObserver`."""
         started_s = _now_s()
         try:
             reply = await proceed(call)
-        except StatusError as error:
-            call.back_end_failed = True
-            self._ended(call.trace, error.code, started_s)
+        except BaseException as error:
+            self.ended(call, error, started_s)
             raise
-        except asyncio.CancelledError:
-            call.back_end_failed = True
-            self._ended(call.trace, _why_cancelled(call), started_s)
-            raise
-        except Exception:  # of a policy or resolver of the program's own
-            self._ended(call.trace, Code.INTERNAL, started_s)
-            raise
-        if reply.messages is None:
-            self._ended(call.trace, _OK, started_s)
-        else:
-            trace = call.trace  # a hook that held the call would make a reference cycle
-            call.on_end(lambda code: self._ended(trace, code, started_s))
+        self.ended(call, reply, started_s)
         return reply
 
-    def _ended(self, trace: Trace | None, code: Code, started_s: float) -> None:
+    def ended(self, call: Call, outcome: Reply | BaseException, started_s: float) -> None:
+        """Reports a call that has ended, or will when its reply has been streamed."""
+        if isinstance(outcome, Reply):
+            if outcome.messages is None:
+                self._report(call.trace, _OK, started_s)
+            else:
+                trace = call.trace  # a hook that held the call would make a reference cycle
+                call.on_end(lambda code: self._report(trace, code, started_s))
+        elif isinstance(outcome, StatusError):
+            call.back_end_failed = True
+            self._report(call.trace, outcome.code, started_s)
+        elif isinstance(outcome, asyncio.CancelledError):
+            call.back_end_failed = True
+            self._report(call.trace, _why_cancelled(call), started_s)
+        elif isinstance(outcome, Exception):  # of a policy or resolver of the program's own
+            self._report(call.trace, Code.INTERNAL, started_s)
+
+    def _report(self, trace: Trace | None, code: Code, started_s: float) -> None:
         duration_s = _now_s() - started_s
         if self._observe is not None:
             self._observe(code, duration_s)

@@ -28,7 +28,7 @@ from gateway.upstream.channels.failures import (
     unreachable,
 )
 from gateway.upstream.endpoints import Endpoints, Member
-from gateway.upstream.interfaces import EndpointReport
+from gateway.upstream.interfaces import EndpointReport, Observed
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
@@ -68,6 +68,7 @@ class Balanced:
         self._called_s = clock()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._may_repeat: dict[Method, bool] = {}
+        self.takes_observers = True  # see `ObservedChannel`
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
@@ -81,37 +82,46 @@ class Balanced:
     def __repr__(self) -> str:
         return f"<Balanced {self._name}, {len(self._endpoints)} endpoints>"
 
-    async def call(
+    async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
         request: RequestBytes,
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
+        observed: Observed | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, or on others if no back end processes it there.
 
-        `key` chooses the endpoint if `key_of` is set.
+        `key` chooses the endpoint if `key_of` is set; `observed` has who is told how it ends.
         """
-        started_s = self._called_s = self._clock()
-        endpoints = self._endpoints
-        member = endpoints.only or (endpoints.pick() if key is None else endpoints.pick_for(key))
-        if member is None:
-            member = await self._first_member(timeout_s, key)
-            if timeout_s is not None:
-                timeout_s -= self._clock() - started_s
-                started_s = self._clock()
+        began_s = started_s = self._called_s = self._clock()
+        first: StatusError | None = None
         try:
-            return await member.channel.call(method, request, metadata, timeout_s)
-        except StatusError as failure:
-            if not isinstance(failure, Unprocessed) and not self._may_retry(
-                method, request, failure
-            ):
-                raise
-            first = failure
-        until_s = None if timeout_s is None else started_s + timeout_s
-        retry = Retry(key, member, first, self._clock() - started_s)
-        return await self._call_again(method, request, metadata, until_s, first, retry)
+            member = self._pick(key)
+            if member is None:
+                member = await self._first_member(timeout_s, key)
+                if timeout_s is not None:
+                    started_s = self._clock()
+                    timeout_s -= started_s - began_s
+            try:
+                reply = await member.channel.call(method, request, metadata, timeout_s)
+            except StatusError as failure:
+                is_unseen = isinstance(failure, Unprocessed)
+                if not (is_unseen or self._may_retry(method, request, failure)):
+                    raise
+                first = failure
+            if first is not None:
+                until_s = None if timeout_s is None else started_s + timeout_s
+                retry = Retry(key, member, first, self._clock() - started_s)
+                reply = await self._call_again(method, request, metadata, until_s, first, retry)
+        except BaseException as error:
+            if observed is not None:
+                observed[1].ended(observed[0], error, began_s)
+            raise
+        if observed is not None:
+            observed[1].ended(observed[0], reply, began_s)
+        return reply
 
     async def resolve(self) -> None:
         """Waits for the first lookup of the endpoints, but not longer than `dns.start_s`."""
@@ -204,7 +214,9 @@ class Balanced:
         if isinstance(failure, Unprocessed) and failure.request is not None:
             await failure.request.stop()
         # A back end has seen an earlier attempt, even if the last one was never sent.
-        raise _after_all(seen or failure, retry)
+        final = seen or failure
+        final.attempts = retry.attempts if len(tried) > 1 else ()
+        raise final
 
     def _repeats_after(self, failure: StatusError, attempts: int, member: Member) -> None:
         """Counts an attempt at `member`; logs one that no policy has asked for."""
@@ -240,9 +252,8 @@ class Balanced:
         return isinstance(request, bytes) and (retrying.takes_any or self._is_safe(method))
 
     def _retrying_of(self, method: Method) -> Retrying | None:
-        if self._retrying_by_method is None:
-            return self._retrying
-        return self._retrying_by_method(method)
+        by_method = self._retrying_by_method
+        return self._retrying if by_method is None else by_method(method)
 
     async def _after_failure(
         self,
@@ -300,19 +311,14 @@ class Balanced:
 
     def _say_again(self, how: str, number: int, member: Member, code: str = "no answer") -> None:
         """Logs an attempt that is not the first of its call; `number` were before it."""
-        logger.debug(
-            "upstream %s: a call is %s at %s after %s",
-            self._name,
-            how,
-            member.endpoint,
-            code,
-            extra=about(
-                f"gateway.upstream.call_{how}",
-                gateway__upstream=self._name,
-                server__address=str(member.endpoint),
-                gateway__attempt=number + 1,
-            ),
+        extra = about(
+            f"gateway.upstream.call_{how}",
+            gateway__upstream=self._name,
+            server__address=str(member.endpoint),
+            gateway__attempt=number + 1,
         )
+        text = "upstream %s: a call is %s at %s after %s"
+        logger.debug(text, self._name, how, member.endpoint, code, extra=extra)
 
     def _after_unprocessed(
         self, failure: Unprocessed, attempts: int, tried: Sequence[Member], key: int | None
@@ -379,13 +385,6 @@ class Retry:
         """The kinds of the attempts."""
         transparent = len(self.tried) - 1 - self.repeats
         return Repeats(self.repeats, transparent, delay_s=self.waited_s)
-
-
-def _after_all(failure: StatusError, retry: Retry) -> StatusError:
-    """The failure of a call, with its attempts if it had several."""
-    if len(retry.tried) > 1:
-        failure.attempts = retry.attempts
-    return failure
 
 
 def name_of(failure: StatusError) -> str:

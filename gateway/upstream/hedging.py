@@ -9,6 +9,7 @@ from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
+from gateway.upstream.interfaces import Observed
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
 
@@ -25,18 +26,24 @@ class Hedged(Balanced):
     hedging_of: Callable[[Method], Hedging | None]
     """Gives the policy of a method; None if its calls are not hedged. Has to be set."""
 
-    async def call(
+    async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
         request: RequestBytes,
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
+        observed: Observed | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
         hedging = self.hedging_of(method) if isinstance(request, bytes) else None
         if hedging is None or not isinstance(request, bytes):
-            return await super().call(method, request, metadata, timeout_s, key)
+            return await super().call(method, request, metadata, timeout_s, key, observed)
+        if observed is not None:
+            call, observer = observed
+            return await observer(
+                call, lambda _: self.call(method, request, metadata, timeout_s, key)
+            )
         now_s = self._called_s = self._clock()
         until_s = None if timeout_s is None else now_s + timeout_s
         first = self._pick(key) or await self._first_member(timeout_s, key)

@@ -3,28 +3,39 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.call import Call, Deadline, Handler, Reply
+from gateway.call import Call, Deadline, Handler, Reply, chain
+from gateway.schema.catalog import Method
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import late_before_sending
-from gateway.upstream.interfaces import UpstreamChannel
+from gateway.upstream.interfaces import CallObserver, ObservedChannel, UpstreamChannel
 
 Clock = Callable[[], float]
+ObserverOf = Callable[[Method, str], CallObserver | None]
+"""Returns who observes the calls of a method to the upstream of a name; None for nobody."""
 
 
-def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
+def invoke(
+    channel: Channel, clock: Clock = time.monotonic, observer: CallObserver | None = None
+) -> Handler:
     """The handler that sends each call on `channel`, with the time left as its time-out.
 
     The one message of a call has been decoded by the stage before (`interceptors/decode.py`).
+    `observer` is told how each call ends.
     """
+    key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
+    if observer is not None:
+        if isinstance(channel, ObservedChannel):
+            return _observed(channel, clock, observer, key_of)
+        return chain([observer], invoke(channel, clock))
 
     def send(call: Call) -> Awaitable[Reply]:
         timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
         request = call.decoded if call.messages is None else call.messages
         return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
-    if not isinstance(channel, UpstreamChannel) or channel.key_of is None:
+    if not isinstance(channel, UpstreamChannel) or key_of is None:
         return send
-    keyed, key_of = channel, channel.key_of
+    keyed = channel
 
     # A function of its own: without keys, a call must not pay for the question.
     def send_by_key(call: Call) -> Awaitable[Reply]:
@@ -34,6 +45,31 @@ def invoke(channel: Channel, clock: Clock = time.monotonic) -> Handler:
         return keyed.call(call.method, request, metadata, timeout_s, key_of(call))
 
     return send_by_key
+
+
+def _observed(
+    channel: ObservedChannel,
+    clock: Clock,
+    observer: CallObserver,
+    key_of: Callable[[Call], int] | None,
+) -> Handler:
+    """The handler of a channel that tells `observer` how calls end."""
+
+    def send(call: Call) -> Awaitable[Reply]:
+        timeout_s = None
+        if call.deadline is not None:
+            now_s = clock()
+            timeout_s = call.deadline.at_s - now_s
+            if timeout_s <= 0:
+                late = late_before_sending()
+                observer.ended(call, late, now_s)
+                raise late
+        request = call.decoded if call.messages is None else call.messages
+        metadata = call.unread_metadata or call.metadata
+        key = None if key_of is None else key_of(call)
+        return channel.call(call.method, request, metadata, timeout_s, key, (call, observer))
+
+    return send
 
 
 def _left_s(deadline: Deadline, now_s: float) -> float:

@@ -21,7 +21,7 @@ the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lin
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aiohttp import StreamReader
@@ -234,6 +234,8 @@ class HttpProtocol(ServingConnection):
         """Serves the queue. One task for all requests of a connection avoids 3 µs for each."""
         keeps_open = True
         in_turn = 0
+        waiting: ReceivedRequest | StatusError | None
+        begun: Request | Response | None
         try:
             while keeps_open:
                 if self._queue:
@@ -242,8 +244,15 @@ class HttpProtocol(ServingConnection):
                         await asyncio.sleep(0)
                         continue
                     in_turn += 1
-                    keeps_open = await self._serve_one(self._queue.popleft())
-                    # Wait here, where no variable holds the bytes of the last response.
+                    waiting = self._queue.popleft()
+                    begun = self._begin(waiting)
+                    if isinstance(begun, Request):
+                        # Not in a coroutine of its own: that would cost a microsecond more.
+                        begun = await self._responder.answer(begun)
+                    sent = self._finish(waiting, begun)
+                    # While this task waits, no variable holds a request or the bytes of a response.
+                    waiting = begun = None
+                    keeps_open = sent if isinstance(sent, bool) else await sent
                     if self.writing_paused and self._upgrade is None:
                         await self.drained()
                 elif (waiter := self._wait_for_work()) is None:
@@ -264,34 +273,49 @@ class HttpProtocol(ServingConnection):
         self._queue.clear()
         self.begin_lingering_close()
 
-    async def _serve_one(self, waiting: ReceivedRequest | StatusError) -> bool:
-        """Answers a request; returns True if the connection stays open for another."""
+    def _begin(self, waiting: ReceivedRequest | StatusError) -> Request | Response:
+        """Returns the request to answer, or the response to one that is refused."""
         if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
+        # Classes of machine code and tuples are told apart in a tenth of the time of `StatusError`.
         if not isinstance(waiting, tuple):
-            self._send(self._refuse(waiting, self._over_rate), "close")
+            return self._refuse(waiting, self._over_rate)
+        request = waiting[0]
+        if not isinstance(request, Request):
+            return self._refuse(request, waiting)
+        self._request = request
+        return request
+
+    def _finish(
+        self, waiting: ReceivedRequest | StatusError, response: Response
+    ) -> bool | Awaitable[bool]:
+        """Sends a response; returns True if the connection stays open for another request, or what
+        must be awaited for that."""
+        if not isinstance(waiting, tuple):
+            self._send(response, "close")
             return False
         request, message, body = waiting
-        if isinstance(request, Request):
-            self._request = request
-            response = await self._responder.answer(request)
-            if request.interruption is not None and self._task is not None:
-                self._task.uncancel()  # only the request was cancelled
-        else:
-            response = self._refuse(request, waiting)
+        answered = request if isinstance(request, Request) else None
+        if answered is not None and answered.interruption is not None and self._task is not None:
+            self._task.uncancel()  # only the request was cancelled
         self._request = self._body = None
         if response.upgrade is not None:
-            self._streamed = None if isinstance(request, StatusError) else request
-            await self._hand_over(response, response.upgrade)
-            return False
+            self._streamed = answered
+            return self._hand_over(response, response.upgrade)
         if response.stream is None:
             return self._respond(message, response, body)
-        self._streamed = None if isinstance(request, StatusError) else request
+        self._streamed = answered
+        return self._stream(message, response, response.stream, body)
+
+    async def _stream(
+        self, message: Head, response: Response, pieces: BodyStream, body: StreamReader
+    ) -> bool:
+        """Streams a response; returns True if the connection stays open for another request."""
         keeps_open, connection = self._keep_alive(message, body)
         if message.version < (1, 1):
             keeps_open, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
-        await self._write_stream(response, response.stream, connection, head_only=head_only)
+        await self._write_stream(response, pieces, connection, head_only=head_only)
         self._streamed = None
         return keeps_open
 
@@ -362,8 +386,8 @@ class HttpProtocol(ServingConnection):
         finally:
             self._writer = None
 
-    async def _hand_over(self, response: Response, upgrade: Takeover) -> None:
-        """Passes the connection to another protocol, for example WebSocket."""
+    async def _hand_over(self, response: Response, upgrade: Takeover) -> bool:
+        """Passes the connection to another protocol, for example WebSocket; returns False."""
         head, _ = response_bytes(
             response, self._port.date, "Upgrade", head_only=False, with_trailers=False
         )
@@ -372,3 +396,4 @@ class HttpProtocol(ServingConnection):
             upgrade.shut_down()
         self.resume()
         await upgrade.run(self, head, self._upgrade_data)
+        return False

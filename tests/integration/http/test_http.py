@@ -1,6 +1,7 @@
 """What clients do to a server, over real sockets: it answers cleanly or closes, and never hangs."""
 
 import asyncio
+import gc
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.app.gateway import Gateway
+from gateway.http.messages import Request, Response
 from gateway.listeners.sockets import ListenError
 from tests.support.http import RawClient, connected, echo_gateway
 from tests.support.polling import until
@@ -442,6 +444,15 @@ async def test_an_idle_connection_is_closed() -> None:
     async with echo_gateway(limits=limits) as gateway, connected(gateway) as client:
         assert (await client.get("/v1/echo/a")).status == 200
         assert await client.closed()
+
+
+async def test_an_idle_connection_holds_nothing_of_its_last_request() -> None:
+    gc.freeze()  # what other tests have left is not looked at
+    async with echo_gateway() as gateway, connected(gateway) as client:
+        for target, status in (("/v1/echo/a", 200), ("/nothing", 404)):
+            assert (await client.get(target)).status == status
+            held = [one for one in gc.get_objects() if isinstance(one, Request | Response)]
+            assert held == []
 
 
 async def test_closing_finishes_what_is_under_way() -> None:

@@ -1,0 +1,74 @@
+"""Calls to a real back end are measured once each, whatever kind of channel they take."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from gateway.call import Call, Deadline, Handler
+from gateway.interceptors.measure import Measure
+from gateway.status import Code, StatusError
+from gateway.upstream.invoke import invoke
+from tests.support.balanced import channel_at, safe
+from tests.support.grpc_backend import bytes_backend, method
+
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "usual": {},
+    "hedged": {"hedging_policy": {"hedging_delay_s": 5}},
+    "limited": {"max_requests": 9},
+    "grpcio": {"channel": "grpcio"},
+}
+Reported = list[Code]
+
+
+@asynccontextmanager
+async def measured(kind: str) -> AsyncIterator[tuple[Handler, Reported]]:
+    """The last handler of calls over a channel of a kind, and the codes that it reports."""
+    reported: Reported = []
+    async with bytes_backend() as backend, channel_at(backend.target, **KINDS[kind]) as channel:
+        observer = Measure(lambda code, duration_s: reported.append(code))
+        yield invoke(channel, observer=observer), reported
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_outcome_is_reported_once(kind: str) -> None:
+    async with measured(kind) as (send, reported):
+        answered = Call(safe("Echo"), message=b"question")
+        assert (await send(answered)).message == b"question"
+        assert reported == [Code.OK]
+        assert not answered.back_end_failed
+
+        failed = Call(safe("AbortNow"), message=b"")
+        with pytest.raises(StatusError):
+            await send(failed)
+        assert reported == [Code.OK, Code.NOT_FOUND]
+        assert failed.back_end_failed
+
+        reported.clear()
+        late = Call(safe("Echo"), message=b"", deadline=Deadline(time.monotonic() - 1))
+        with pytest.raises(StatusError):
+            await send(late)
+        assert reported == [Code.DEADLINE_EXCEEDED]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cancelled_call_and_a_stream_are_reported_once(kind: str) -> None:
+    async with measured(kind) as (send, reported):
+        task = asyncio.ensure_future(send(Call(safe("Hang"), message=b"")))
+        await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert reported == [Code.CANCELLED]
+
+        reported.clear()
+        streamed = Call(method("Count", server_streaming=True), message=b"2")
+        reply = await send(streamed)
+        assert reply.messages is not None
+        assert [one async for one in reply.messages] == [b"0", b"1"]
+        assert reported == []
+        streamed.end(Code.OK)
+        assert reported == [Code.OK]
