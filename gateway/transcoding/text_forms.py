@@ -149,7 +149,7 @@ def parse_timestamp(text: str) -> tuple[int, int]:
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         raise expected("a time such as 2024-01-31T12:00:00Z", text)
-    moment, decimals, sign, hours, minutes = found.groups()
+    moment, fraction, sign, hours, minutes = found.groups()
     try:
         seconds = _since_epoch(moment)
     except ValueError:
@@ -159,7 +159,7 @@ def parse_timestamp(text: str) -> tuple[int, int]:
         seconds += offset if sign == "-" else -offset
         if not _FIRST_S <= seconds <= _LAST_S:
             raise _no_such_time(text)
-    return seconds, _nanos(decimals or "")
+    return seconds, _nanos(fraction or "")
 
 
 def _plain_seconds(text: bytes) -> int:

@@ -21,6 +21,18 @@ def waits_in(nodes: list[ast.stmt]) -> bool:
     return any(isinstance(inner, WAITS) for node in nodes for inner in ast.walk(node))
 
 
+def retyped(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """Yields the names that get groups of a match, any of which may be None, and something else."""
+    names = [one for one in ast.walk(function) if isinstance(one, ast.Name)]
+    stored = [one.id for one in names if isinstance(one.ctx, ast.Store)]
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith(".groups()"):
+            for one in ast.walk(node.targets[0]):
+                if isinstance(one, ast.Name) and stored.count(one.id) > 1:
+                    # It has the type of its first value, and None is none of a text.
+                    yield f"{node.lineno}: {one.id} gets a group and another value"
+
+
 def objections(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         # What a coroutine handles is not set aside while it waits: what others fail with in the
@@ -41,6 +53,8 @@ def objections(tree: ast.AST) -> Iterator[str]:
         # mypyc puts a `_` before it, and some such words are the C compiler's own.
         if isinstance(node, ast.Attribute) and node.attr in WORDS_OF_C:
             yield f"{node.lineno}: _{node.attr} is a word of C"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from retyped(node)
         # `memory[f():]` calls f twice.
         if isinstance(node, ast.Slice):
             ends = [end for end in (node.lower, node.upper) if end is not None]
@@ -59,6 +73,7 @@ def test_a_module_is_compiled_to_what_it_says(name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "def f(m):\n a = ''\n a, b = m.groups()",
         "async def f():\n try: pass\n except E:\n  await g()\n  raise",
         "async def f():\n try: pass\n finally: await g()",
         "async def f():\n async with g(): pass",

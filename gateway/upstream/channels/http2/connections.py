@@ -64,6 +64,7 @@ class Connections:
         """The reason why no connection is possible; empty if one is."""
         self._name = name
         self._upstream = upstream
+        self._max_connections = upstream.max_connections
         self._address = address
         self._loop = loop
         self._pending = pending
@@ -100,14 +101,14 @@ class Connections:
     def is_full(self) -> bool:
         """True if a call would wait for others: no connection has room, and no more may be opened,
         or calls wait already. A silent connection is not full: a call has to come to ask it."""
-        if not self.waiting and len(self._sockets) < self._upstream.max_connections:
+        if not self.waiting and len(self._sockets) < self._max_connections:
             return False  # nearly always, and asked for each call
         if self.ready() is not None:
             return False
         open_ones = [one for one in self._sockets if not one.connection.draining]
         if any(one.is_stale for one in open_ones):
             return False
-        return bool(self.waiting) or len(open_ones) >= self._upstream.max_connections
+        return bool(self.waiting) or len(open_ones) >= self._max_connections
 
     def keep_open(self) -> None:
         """Connects now, and again whenever no connection is left, with back-off."""
@@ -189,7 +190,7 @@ class Connections:
             socket.probe()
         if stale or self._connecting is not None:
             return
-        if len(open_ones) >= self._upstream.max_connections:
+        if len(open_ones) >= self._max_connections:
             return
         wait_s = self._retry_at_s - self._loop.time()
         if wait_s <= 0:
