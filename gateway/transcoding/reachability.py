@@ -8,6 +8,7 @@ of the longest template, one more segment changes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 
 from gateway.status import StatusError
 from gateway.transcoding.binding import Binding, Diagnostic, Severity, summary
@@ -25,13 +26,15 @@ def never_reached(router: Router[Binding]) -> Mapping[Binding, Diagnostic]:
         segment.text for t in templates for segment in t.segments if isinstance(segment, Literal)
     )
     longest = max([len(template.segments) for template in templates], default=0)
-    # A binding for any HTTP method is reached if a method that no other binding has reaches it.
-    method = _new_word(binding.http_method for binding in router.targets)
+    # A binding for any HTTP method is reached by a method that no other binding has; or, if another
+    # one is preferred for those, by a method whose own binding keeps the preferred one away.
+    own = {binding.http_method: None for binding in router.targets if _has_own_method(binding)}
+    methods = (_new_word(own), *own)
     found: dict[Binding, Diagnostic] = {}
     for binding in router.targets:
-        http_method = method if binding.http_method == ANY_METHOD else binding.http_method
+        tried = (binding.http_method,) if _has_own_method(binding) else methods
         paths = sample_paths(binding.template, word, longest + 1)
-        reason = _why_not(router, binding, http_method, paths)
+        reason = _why_not(router, binding, tried, paths)
         if reason:
             found[binding] = _warning(binding, reason)
     return found
@@ -50,12 +53,16 @@ def sample_paths(template: Template, word: str, most: int) -> Iterator[str]:
         yield f"/{'/'.join(parts)}{verb}"
 
 
+def _has_own_method(binding: Binding) -> bool:
+    return binding.http_method != ANY_METHOD
+
+
 def _why_not(
-    router: Router[Binding], binding: Binding, http_method: str, paths: Iterable[str]
+    router: Router[Binding], binding: Binding, http_methods: Iterable[str], paths: Iterable[str]
 ) -> str:
     """The reason why no request for one of `paths` reaches `binding`; empty if one does."""
     takers: dict[Binding, None] = {}
-    for path in paths:
+    for path, http_method in product(paths, http_methods):
         try:
             found = router.match(http_method, path).target
         except StatusError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.routing import OnConflict
@@ -36,10 +36,11 @@ def templates(draw: st.DrawFn) -> str:
     return f"/{'/'.join(parts)}{verb}"
 
 
-rules = st.builds(
-    HttpRule, st.sampled_from(HTTP_METHODS), templates(), st.just(""), st.just(""),
-    st.just(Source("r.proto", 1)),
-)  # fmt: skip
+def rule(http_method: str, template: str) -> HttpRule:
+    return HttpRule(http_method, template, "", "", Source("r.proto", 1))
+
+
+rules = st.builds(rule, st.sampled_from(HTTP_METHODS), templates())
 
 
 def paths() -> Iterator[str]:
@@ -67,6 +68,13 @@ def reached(router: Router[Binding]) -> set[Binding]:
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    # PUT / goes to the preferred binding, and GET / does not, for there GET /** keeps it away.
+    [rule("*", "/**")],
+    [rule("GET", "/**"), rule("*", "/")],
+    ("r.S.C", "r.S.A"),
+    PathOptions(),
+)
 @given(
     st.lists(rules, min_size=1, max_size=4),
     st.lists(rules, max_size=2),
