@@ -50,6 +50,15 @@ class HealthCheck(Protocol):
         ...
 
 
+class Waiting(Protocol):
+    """Calls wait behind others, if at all, while one of these numbers is not 0."""
+
+    count: int
+    """The calls that wait for a connection with room, to all members together."""
+    at_limit: int
+    """The members that have as many connections as they may."""
+
+
 class State(StrEnum):
     """The state of an endpoint (gRPC's connectivity semantics and API)."""
 

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from gateway.telemetry.event import about
 from gateway.upstream.announcing import say_panic, say_resolved
-from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.endpoint import Endpoint, State, Waiting
 from gateway.upstream.interfaces import EndpointChannel, EndpointReport
 from gateway.upstream.levels import Levels, shares
 from gateway.upstream.pickers import KeyedPicker, Picker, Policy
@@ -54,6 +54,7 @@ and true in a panic."""
 _Level = tuple[int, list[Member]]
 """The percentage of calls for the members of one priority, and those that take them."""
 
+
 Open = Callable[[Endpoint], EndpointChannel]
 """Opens the channel to an endpoint; raises ValueError if its address is not a valid one."""
 
@@ -71,20 +72,20 @@ class Endpoints:
         *,
         waits_for_connecting: bool = False,
         zones: Zones | None = None,
-        avoids_full: bool = False,
+        waiting: Waiting | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prefers connected members, unless `waits_for_connecting`: then those that connect for the
         first time take calls too, so that calls with one key do not change endpoints meanwhile.
-        With `zones`, calls stay in a zone by its rule. With `avoids_full`, no call is given to a
-        member where it would wait behind another, while one of its priority has room."""
+        With `zones`, calls stay in a zone by its rule. With `waiting`, no call is given to a member
+        where it would wait behind another, while one of its priority has room."""
         self._name = name
         self._panic_percent = panic_percent
         self.panics = False
         """True while endpoints that are left out get calls too, as too few others are there."""
         self._waits_for_connecting = waits_for_connecting
         self._zones = zones
-        self._avoids_full = avoids_full
+        self._waiting = waiting
         self._local_percents: dict[int, int] = {}
         self._open = open_channel
         self._policy = policy
@@ -116,8 +117,8 @@ class Endpoints:
         """The member for the next call; None if there is none."""
         if self._picker is None:
             return None
-        member = self._usable[self._picker.pick()]
-        if self._avoids_full and member.channel.is_full:
+        member, waiting = self._usable[self._picker.pick()], self._waiting
+        if waiting is not None and (waiting.count or waiting.at_limit) and member.channel.is_full:
             able = self._with_room(self._usable, member.endpoint.priority)
             return able[self._level_picker(able).pick()] if able else member
         return member
@@ -146,7 +147,7 @@ class Endpoints:
 
     def _with_room(self, members: Sequence[Member], priority: int) -> list[Member]:
         """The connected ones of a priority that have room; none if calls may wait anywhere."""
-        if not self._avoids_full:
+        if self._waiting is None:
             return []
         able = [one for one in members if one.endpoint.priority == priority]
         able = [one for one in able if one.channel.state is State.READY]

@@ -111,7 +111,7 @@ def _open(
         upstream.panic_percent,
         waits_for_connecting=keys is not None,
         zones=_zones(name, upstream, balancing, random),
-        avoids_full=keys is None and upstream.balance is not Balance.PICK_FIRST,
+        waiting=None if keys or upstream.balance is Balance.PICK_FIRST else pending,
     )
     resolver = balancing.resolvers.get(name) or _resolver_of(upstream, named)
     refresh = _fill(endpoints, upstream, resolver, random)

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,7 +95,8 @@ def test_one_that_is_not_connected_gets_no_calls_while_others_are(state: State) 
 
 
 def test_no_call_waits_behind_another_while_one_of_its_priority_has_room() -> None:
-    simulated = Simulated(5, 1, avoids_full=True)
+    waiting = SimpleNamespace(count=0, at_limit=1)
+    simulated = Simulated(5, 1, waiting=waiting)
     first, *others = [simulated.channels[f"10.0.0.{number}:1"] for number in range(5)]
     first.is_full = True
     counted = simulated.calls(400)

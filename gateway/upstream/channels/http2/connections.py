@@ -30,11 +30,13 @@ _BACKOFF_START_S, _BACKOFF_FACTOR, _BACKOFF_CAP_S, _BACKOFF_JITTER = 0.2, 1.6, 5
 
 
 class Pending:
-    """The number of calls that wait for connections, to all endpoints of an upstream together."""
+    """The calls that wait for connections, to all endpoints of an upstream together."""
 
     def __init__(self, refused: Callable[[str, str], None] | None = None) -> None:
         """`refused` is called with the limit and a text for each call that is refused."""
         self.count = 0
+        self.at_limit = 0
+        """The number of endpoints that have as many connections as they may."""
         self._refused = refused
 
     def refuse(self, limit: str, text: str) -> None:
@@ -70,6 +72,7 @@ class Connections:
         self._pending = pending
         self._watch = watch
         self._sockets: list[Http2Socket] = []
+        self._is_at_limit = False
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
         self._failures = 0
@@ -102,7 +105,7 @@ class Connections:
         """True if a call would wait for others: no connection has room, and no more may be opened,
         or calls wait already. A silent connection is not full: a call has to come to ask it."""
         if not self.waiting and len(self._sockets) < self._max_connections:
-            return False  # nearly always, and asked for each call
+            return False  # see `Pending`: then nobody asks
         if self.ready() is not None:
             return False
         open_ones = [one for one in self._sockets if not one.connection.draining]
@@ -179,6 +182,7 @@ class Connections:
             # Counted now: the transport may close only after the last turn of the event loop.
             self._watch.ended(SHUT_DOWN)
             self._sockets.pop().close()
+        self._follow_limit()
 
     def _open_another(self) -> None:
         """Starts one more connection, if none is being opened and the limit allows it."""
@@ -216,6 +220,13 @@ class Connections:
             self._reported = state
             if self.on_change is not None and not self._closed:
                 self.on_change()
+
+    def _follow_limit(self) -> None:
+        """Counts this endpoint among those at their limit of connections, or no more."""
+        is_at_limit = len(self._sockets) >= self._max_connections
+        if is_at_limit is not self._is_at_limit:
+            self._is_at_limit = is_at_limit
+            self._pending.at_limit += 1 if is_at_limit else -1
 
     def _redial_soon(self) -> None:
         """Dials after the pause of the back-off, unless that is already arranged."""
@@ -262,6 +273,7 @@ class Connections:
             self.failure = ""
             self._warned.clear()
             self._sockets.append(socket)
+            self._follow_limit()
             self._ages.opened(socket)
             if self._old:
                 self._old.popleft().drain(self._upstream.drain_s)
@@ -340,6 +352,7 @@ class Connections:
     def _changed(self, socket: Http2Socket) -> None:
         if socket.lost and socket in self._sockets:
             self._sockets.remove(socket)
+            self._follow_limit()
             self._watch.ended(socket.ended_by)
             self._ages.lost(socket)
             if socket in self._old:
