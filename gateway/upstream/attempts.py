@@ -93,7 +93,7 @@ class Balanced:
     ) -> Reply:
         """Calls `method` on one endpoint, or on others if no back end processes it there.
 
-        `key` chooses the endpoint if `key_of` is set; `observed` has who is told how it ends.
+        `key` chooses the endpoint if `key_of` is set; `observed` has the observer of its end.
         """
         began_s = started_s = self._called_s = self._clock()
         first: StatusError | None = None

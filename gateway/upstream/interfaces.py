@@ -212,7 +212,7 @@ class CallObserver(Interceptor, Protocol):
 
 
 Observed = tuple[Call, CallObserver]
-"""A call, and who is told how it ends."""
+"""A call, and the observer of its end."""
 
 
 @runtime_checkable

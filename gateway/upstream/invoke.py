@@ -11,7 +11,7 @@ from gateway.upstream.interfaces import CallObserver, ObservedChannel, UpstreamC
 
 Clock = Callable[[], float]
 ObserverOf = Callable[[Method, str], CallObserver | None]
-"""Returns who observes the calls of a method to the upstream of a name; None for nobody."""
+"""Returns the observer of the calls of a method to the upstream of a name; None if none is."""
 
 
 def invoke(

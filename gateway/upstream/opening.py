@@ -143,10 +143,8 @@ def _checked(  # noqa: PLR0917 - a channel and all that its checks need
 
 
 def _resolver_of(upstream: Upstream, named: Address) -> Resolver | None:
-    """The resolver of a name; None for addresses, and for `pick_first`.
-
-    `pick_first` needs one address: a name of the system is resolved whenever a connection is
-    opened.
+    """The resolver of a name; None for addresses, and for `pick_first`, which needs one address: a
+    name of the system is resolved whenever a connection is opened.
 
     Raises:
         ModuleNotFoundError: DNS servers are to be asked, and dnspython is not there.
