@@ -24,14 +24,7 @@ class ScalarField(Field):
         self._implicit = implicit
         """True if the field has no presence, so that its zero value means that it is not set."""
 
-    def take(
-        self,
-        draft: Draft,
-        wire: bytes,
-        at: int,
-        end: int,
-        depth: int,  # noqa: ARG002 - as in Field
-    ) -> int:
+    def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:  # noqa: ARG002 - as in Field
         """Reads a value, which replaces the one before."""
         scalar = self._scalar
         text, at = scalar.read(wire, at, end)
@@ -60,14 +53,7 @@ class RepeatedField(Field):
         super().__init__()
         self._scalar = scalar
 
-    def take(
-        self,
-        draft: Draft,
-        wire: bytes,
-        at: int,
-        end: int,
-        depth: int,  # noqa: ARG002 - as in Field
-    ) -> int:
+    def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:  # noqa: ARG002 - as in Field
         """Reads one more item."""
         text, at = self._scalar.read(wire, at, end)
         if text:
@@ -82,14 +68,7 @@ class RepeatedField(Field):
 class PackedField(RepeatedField):
     """A list of values in one length-delimited value; parsers accept both forms of a list."""
 
-    def take(
-        self,
-        draft: Draft,
-        wire: bytes,
-        at: int,
-        end: int,
-        depth: int,  # noqa: ARG002 - as in Field
-    ) -> int:
+    def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:  # noqa: ARG002 - as in Field
         """Reads more items."""
         at, stop = read_size(wire, at, end)
         items = items_of(draft, self)

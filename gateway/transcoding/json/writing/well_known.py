@@ -53,14 +53,7 @@ class _TimeField(Field):
         super().__init__()
         self._is_nanos = is_nanos
 
-    def take(
-        self,
-        draft: Draft,
-        wire: bytes,
-        at: int,
-        end: int,
-        depth: int,  # noqa: ARG002 - as in Field
-    ) -> int:
+    def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:  # noqa: ARG002 - as in Field
         """Reads a number, which replaces the one before."""
         times = cast("_TimeDraft", draft)
         value, at = read_varint(wire, at, end)
@@ -149,14 +142,7 @@ class _MaskDraft(Draft):
 
 
 class _PathsField(Field):
-    def take(
-        self,
-        draft: Draft,
-        wire: bytes,
-        at: int,
-        end: int,
-        depth: int,  # noqa: ARG002 - as in Field
-    ) -> int:
+    def take(self, draft: Draft, wire: bytes, at: int, end: int, depth: int) -> int:  # noqa: ARG002 - as in Field
         at, stop = read_size(wire, at, end)
         draft.budget.spend((stop - at) // _STEP_BYTES)
         cast("_MaskDraft", draft).add(wire[at:stop].decode())
