@@ -92,9 +92,9 @@ class CallHead:
     Most calls reach their back end without a look at their metadata, so it is only encoded.
     """
 
-    def __init__(self, block: bytes) -> None:
-        self.block = block
-        """The metadata as fields of HTTP/2 (RFC 7541); empty if it was not encoded."""
+    def block(self) -> bytes:
+        """Returns the metadata as fields of HTTP/2 (RFC 7541); empty if it is not encoded."""
+        raise NotImplementedError
 
     def metadata(self) -> Metadata:
         """Returns the metadata in a new list."""
@@ -225,7 +225,7 @@ class Call:
     def unread_metadata(self) -> CallHead | None:
         """The encoded metadata to send; None if `metadata` has been read, and may be changed."""
         head = self._head
-        return head if self._metadata is None and head is not None and head.block else None
+        return head if self._metadata is None and head is not None and head.block() else None
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -236,7 +236,8 @@ class _InvalidFields(StatusError):  # noqa: N818 - reads as what happened
 
 def invalid_argument(field: str, description: str) -> StatusError:
     """The error for one invalid field: `field` is its JSON path, or "" for the whole body."""
-    return invalid_fields([FieldViolation(field, description)])
+    text = f"{field}: {description}" if field else description
+    return _invalid(text, _violation(field, description, ""))
 
 
 def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
@@ -244,17 +245,26 @@ def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
     wires: list[bytes] = []
     texts: list[str] = []
     for field, description, reason in violations:
-        wire = _field(1, field.encode("utf-8", "replace")) if field else b""
-        if description:
-            wire += _field(2, description.encode("utf-8", "replace"))
-        if reason:
-            wire += _field(3, reason.encode("utf-8", "replace"))
-        wires.append(_field(1, wire))
+        wires.append(_violation(field, description, reason))
         texts.append(f"{field}: {description}" if field else description)
-    error = _InvalidFields(_INVALID_ARGUMENT, "; ".join(texts))
+    return _invalid("; ".join(texts), b"".join(wires))
+
+
+def _invalid(text: str, violations: bytes) -> StatusError:
+    error = _InvalidFields(_INVALID_ARGUMENT, text)
     # On the wire at once: to make messages of it takes longer than all the rest of the error.
-    error.bad_request = _BAD_REQUEST + _field(2, b"".join(wires))
+    error.bad_request = _BAD_REQUEST + _field(2, violations)
     return error
+
+
+def _violation(field: str, description: str, reason: str) -> bytes:
+    """Encodes a violation as the field of a BadRequest."""
+    wire = _field(1, field.encode("utf-8", "replace")) if field else b""
+    if description:
+        wire += _field(2, description.encode("utf-8", "replace"))
+    if reason:
+        wire += _field(3, reason.encode("utf-8", "replace"))
+    return _field(1, wire)
 
 
 def _field(number: int, value: bytes) -> bytes:

@@ -122,13 +122,16 @@ _TRACEPARENT: Final = encoded(TRACEPARENT, "0" * 55)[:-55]
 
 
 class RequestHead(CallHead):
-    """The head of a request whose header fields become metadata as they are."""
+    """The head of a request whose header fields become metadata as they are.
+
+    They are encoded when the call leaves: many are refused before, or answered from the cache.
+    """
 
     def __init__(
-        self, request: Request, rules: MetadataRules, forwarding: Forwarding, block: bytes
+        self, request: Request, rules: MetadataRules, forwarding: Forwarding, *, encodes: bool
     ) -> None:
-        """Takes `block`: the encoded metadata, or nothing if the call is given its metadata."""
-        super().__init__(block)
+        """With `encodes`, the metadata is sent encoded if that is possible."""
+        self._block: bytes | None = None if encodes else b""
         # Not the request itself, which refers to the call that refers to this head.
         self._fields = request.fields
         self._peer = request.peer
@@ -151,10 +154,31 @@ class RequestHead(CallHead):
             *self._added,
         ]
 
+    def block(self) -> bytes:
+        """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
+        if self._block is None:
+            self._block = self._encode()
+        return self._block
+
+    def _encode(self) -> bytes:
+        fields, rules = self._fields, self._rules
+        block = fields.block_for(rules)
+        if block is None:
+            block = fields.encode(rules, self._forwarding.block(self._peer, fields.host))
+            if block is None:
+                return b""
+        block += encoded(_REQUEST_ID, self._id)
+        trace = self._trace
+        if trace is not None:
+            block += _TRACEPARENT + trace.for_back_end.encode("ascii")
+            if trace.state:
+                block += encoded(TRACESTATE, trace.state)
+        return block
+
     def add(self, metadata: Metadata, block: bytes) -> None:
         """Adds metadata of the gateway; `block` encodes it."""
         self._added += metadata
-        self.block += block
+        self._block = self.block() + block
 
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""
@@ -196,7 +220,7 @@ class CallFactory:
         """Takes the metadata rules for clients (`rules`) and for trusted proxies.
 
         With `traces`, the rules must let no trace of a client pass, because each call gets its own.
-        Calls of the `stored` methods seldom leave, so their metadata is not encoded.
+        Calls of the `stored` methods seldom leave, so their metadata is never made before.
         `certificate_of` returns the client certificate of a request; None where certificates are
         not used.
         """
@@ -238,14 +262,17 @@ class CallFactory:
         forwarding = self._forwarding
         is_trusted = forwarding.has_proxies and forwarding.trusts(request.peer)
         rules = self._rules_of_proxies if is_trusted else self._rules
-        seldom_leaves = method in self._stored and not fields.is_conditional
-        block = b"" if is_trusted or seldom_leaves else self._block(request, rules)
+        # Entity tags are changed on their way.
+        encodes = not (is_trusted or fields.is_conditional)
+        is_made_now = fields.is_conditional or (
+            (is_trusted or fields.lines is None) and method not in self._stored
+        )
         call = Call(
             method,
             source=source,
             messages=messages,
-            metadata=None if block or seldom_leaves else self._metadata(request, method, rules),
-            head=RequestHead(request, rules, self._forwarding, block),
+            metadata=self._metadata(request, method, rules) if is_made_now else None,
+            head=RequestHead(request, rules, self._forwarding, encodes=encodes),
             deadline=None if timeout_s is None else Deadline(request.deadline_s),
             peer=request.client,
             response_headers=request.own_headers,
@@ -254,24 +281,6 @@ class CallFactory:
         if self._certificate_of is not None:
             call.certificate = self._certificate_of(request)
         return call
-
-    def _block(self, request: Request, rules: MetadataRules) -> bytes:
-        """Returns the metadata of a request, encoded for HTTP/2; empty if it has to be decoded."""
-        fields = request.fields
-        if fields.is_conditional:
-            return b""  # entity tags are changed on their way
-        block = fields.block_for(rules)
-        if block is None:
-            block = fields.encode(rules, self._forwarding.block(request.peer, fields.host))
-            if block is None:
-                return b""
-        block += encoded(_REQUEST_ID, request.id)
-        trace = request.trace
-        if trace is not None:
-            block += _TRACEPARENT + trace.for_back_end.encode("ascii")
-            if trace.state:
-                block += encoded(TRACESTATE, trace.state)
-        return block
 
     def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
         """Returns the metadata for a request's header fields, and caches it with them if possible.

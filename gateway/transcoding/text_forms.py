@@ -42,6 +42,8 @@ _SHOWN: Final = 40
 def shown(text: str, limit: int = _SHOWN) -> str:
     """Quotes `text` for an error message: short, and without control characters."""
     cut = text if len(text) <= limit else f"{text[:limit]}..."
+    if cut.isprintable():
+        return f'"{cut}"'
     return '"' + "".join([c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut]) + '"'
 
 
@@ -59,6 +61,8 @@ def parse_integer(text: str) -> int | None:
     if len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit():
         if text[0] != "0" or len(text) == 1:
             return int(text)
+    elif not _ends_in_digit(text):
+        return None
     elif _INTEGER.fullmatch(text):
         return int(text)
     found = _NUMBER.fullmatch(text)
@@ -70,7 +74,12 @@ def parse_integer(text: str) -> int | None:
 
 def is_number(text: str) -> bool:
     """True if a text is a number as JSON spells it."""
-    return _NUMBER.fullmatch(text) is not None
+    return _ends_in_digit(text) and _NUMBER.fullmatch(text) is not None
+
+
+def _ends_in_digit(text: str) -> bool:
+    """True for all numbers: to see that a text is none, this costs less than a pattern."""
+    return text != "" and "0" <= text[-1] <= "9"
 
 
 def _exact_integer(sign: str, whole: str, fraction: str, exponent: str) -> int | None:

@@ -9,7 +9,7 @@ policy. Nothing is repeated once its reply, or the first message of it, has been
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.call import Call, CallHead, CallMetadata, Metadata, Reply, RequestBytes
@@ -27,6 +27,7 @@ from gateway.upstream.channels.failures import (
     no_addresses,
     unreachable,
 )
+from gateway.upstream.channels.http2.calls import UnaryCall
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport, Observed
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
@@ -61,13 +62,11 @@ class Balanced:
         self._name = name
         self._endpoints = endpoints
         self._refresh = refresh
-        self._retrying = retrying
-        self._retrying_by_method = retrying_of
+        self._retrying, self._retrying_by_method = retrying, retrying_of
         self._clock = clock
         self._is_closed = False
         self._called_s = clock()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._may_repeat: dict[Method, bool] = {}
         self.takes_observers = True  # see `ObservedChannel`
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
@@ -97,6 +96,7 @@ class Balanced:
         """
         began_s = started_s = self._called_s = self._clock()
         first: StatusError | None = None
+        sent: Awaitable[Reply] | None = None
         try:
             member = self._pick(key)
             if member is None:
@@ -105,10 +105,16 @@ class Balanced:
                     started_s = self._clock()
                     timeout_s -= started_s - began_s
             try:
-                reply = await member.channel.call(method, request, metadata, timeout_s)
+                sent = member.channel.call(method, request, metadata, timeout_s)
+                if isinstance(sent, UnaryCall):
+                    await sent.done
+                    taken = sent.reply()
+                    reply = taken if isinstance(taken, Reply) else await taken
+                else:
+                    reply = await sent
             except StatusError as failure:
-                is_unseen = isinstance(failure, Unprocessed)
-                if not (is_unseen or self._may_retry(method, request, failure)):
+                is_seen = not isinstance(failure, Unprocessed)
+                if is_seen and not self._may_retry(method, request, failure):
                     raise
                 first = failure
             if first is not None:
@@ -116,6 +122,8 @@ class Balanced:
                 retry = Retry(key, member, first, self._clock() - started_s)
                 reply = await self._call_again(method, request, metadata, until_s, first, retry)
         except BaseException as error:
+            if isinstance(sent, UnaryCall) and isinstance(error, asyncio.CancelledError):
+                sent.give_up()
             if observed is not None:
                 observed[1].ended(observed[0], error, began_s)
             raise
@@ -249,7 +257,7 @@ class Balanced:
         retrying = self._retrying_of(method)
         if retrying is None or not retrying.covers(failure):
             return False
-        return isinstance(request, bytes) and (retrying.takes_any or self._is_safe(method))
+        return isinstance(request, bytes) and (retrying.takes_any or method.may_repeat)
 
     def _retrying_of(self, method: Method) -> Retrying | None:
         by_method = self._retrying_by_method
@@ -336,12 +344,6 @@ class Balanced:
         if member is None and failure.may_repeat_here and attempts < MAX_ATTEMPTS:
             member = self._pick(key)
         return member
-
-    def _is_safe(self, method: Method) -> bool:
-        safe = self._may_repeat.get(method)
-        if safe is None:
-            safe = self._may_repeat[method] = method.may_repeat
-        return safe
 
 
 class Retry:

@@ -11,7 +11,7 @@ from gateway.call import CallMetadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import AnyRequest, LateAttempt, Unprocessed, unreachable
-from gateway.upstream.channels.http2.calls import Traffic
+from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.retrying import Retrying, Throttle
 from gateway.upstream.watch import WatchAttempts

@@ -10,8 +10,11 @@ class Head(CallHead):
     """A head that counts how often metadata and headers are made of it."""
 
     def __init__(self) -> None:
-        super().__init__(b"encoded")
         self.made: list[str] = []
+
+    def block(self) -> bytes:
+        """The encoded metadata."""
+        return b"encoded"
 
     def metadata(self) -> Metadata:
         """New metadata."""

@@ -181,7 +181,8 @@ class Codec:
             left -= len(text)
             if left < 0 or not text.isascii():
                 return None
-            if b"\\" in text and text.count(b"\\") != text.count(b'\\"'):
+            escapes = text.count(b"\\")
+            if escapes and escapes != text.count(b'\\"'):
                 return None
             texts.append(text.decode("ascii"))
         return ",".join(texts)

@@ -54,12 +54,25 @@ def test_the_encoded_metadata_is_that_which_an_interceptor_reads(settings: Any) 
     call = opened(make_site(Upstream(), **settings), *LINES)
     head = call.unread_metadata
     assert head is not None
-    decoded = hpack.Decoder().decode(head.block, raw=True)
+    decoded = hpack.Decoder().decode(head.block(), raw=True)
     sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
     assert sent == call.metadata
     assert ("x-request-id", "id-1") in sent
     first = [call.header("x-a", b"x-a"), call.header("X-B", b"x-b")]
     assert [call.headers["x-a"], call.headers.get("X-B")] == first == ["1", None]
+
+
+def test_metadata_is_encoded_only_for_a_call_that_leaves() -> None:
+    known = KnownLines()
+    read = [line for line in map(known.line, LINES) if line is not None]
+    fields, site = HeaderFields(None, (), read), make_site(Upstream())
+    calls: CallFactory = site.rest._calls  # type: ignore[attr-defined]
+    refused = calls.open(
+        Request("GET", "/", fields, PEER), schema().methods["front.v1.Front.GetItem"], 0.0
+    )
+    assert fields.block_for(calls._rules) is None
+    assert refused.unread_metadata is not None
+    assert fields.block_for(calls._rules)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +104,7 @@ async def test_the_caller_is_encoded_as_an_interceptor_reads_it() -> None:
         await identify(call, answer)
         head = call.unread_metadata
         assert head is not None
-        decoded = hpack.Decoder().decode(head.block, raw=True)
+        decoded = hpack.Decoder().decode(head.block(), raw=True)
         sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
         assert sent == call.metadata
         told = ["x-principal", "x-principal-scopes", "x-principal-client", "x-principal-claim-note"]
@@ -114,7 +127,7 @@ def test_the_trace_is_encoded_as_an_interceptor_reads_it(state: list[bytes]) -> 
     head = call.unread_metadata
     assert head is not None
     assert call.trace is not None
-    decoded = hpack.Decoder().decode(head.block, raw=True)
+    decoded = hpack.Decoder().decode(head.block(), raw=True)
     sent = [(name.decode(), value.decode()) for name, value, *_ in decoded]
     assert sent == call.metadata
     traced = [(name, value) for name, value in sent if name.startswith("trace")]

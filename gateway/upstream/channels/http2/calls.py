@@ -2,7 +2,8 @@
 
 import asyncio
 from abc import abstractmethod
-from typing import Final
+from collections.abc import Awaitable, Generator
+from typing import Any, Final
 
 from gateway.call import Metadata, Reply
 from gateway.http2.frames import ErrorCode
@@ -34,48 +35,13 @@ _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
 
 
-class Traffic:
-    """The bytes of the messages of one call, without gRPC's prefixes, as they are sent."""
-
-    def __init__(self) -> None:
-        self.call: RpcCall | None = None
-        """The call, once it has a stream."""
-
-    @property
-    def sent(self) -> int:
-        """The bytes that were given to the connection."""
-        return 0 if self.call is None else self.call.sent_bytes
-
-    @property
-    def received(self) -> int:
-        """The bytes of whole messages."""
-        return 0 if self.call is None else self.call.received_bytes
-
-
 class RpcCall(Listener[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (
-        "_begun",
-        "_drained",
-        "_due_bytes",
-        "_encoding",
-        "_limit_bytes",
-        "_missing_bytes",
-        "_owed",
-        "_parts",
-        "_share",
-        "deadline_s",
-        "ended",
-        "error",
-        "large_replies",
-        "metadata",
-        "received_bytes",
-        "sent_bytes",
-        "socket",
-        "started",
-        "stream",
-        "trailers",
+        *("_begun", "_drained", "_due_bytes", "_encoding", "_limit_bytes", "_missing_bytes"),
+        *("_owed", "_parts", "_share", "deadline_s", "ended", "error", "large_replies"),
+        *("metadata", "received_bytes", "sent_bytes", "socket", "started", "stream", "trailers"),
         "upstream",
     )
 
@@ -312,14 +278,45 @@ class RpcCall(Listener[ResponseHeaders]):
         self.changed()
 
 
-class UnaryCall(RpcCall):
-    """A call with one reply, which is awaited as a future."""
+class CallOwner:
+    """The owner of unary calls, which is told when nobody waits for one any more."""
 
-    __slots__ = ("_message", "done")
+    def over(self, call: RpcCall) -> None:
+        """Takes a call that has a reply or an error, or was given up."""
+        raise NotImplementedError
+
+
+class UnaryCall(RpcCall):
+    """A call with one reply, which has begun, and has to be awaited at once.
+
+    A caller on the path of each request awaits `done`, and then takes the `reply` or gives up,
+    which saves a coroutine for each call.
+    """
+
+    __slots__ = ("_message", "done", "owner")
+
+    owner: CallOwner
 
     def _begin(self) -> None:
         self.done: asyncio.Future[None] = self.socket.loop.create_future()
         self._message: bytes | None = None
+
+    def __await__(self) -> Generator[Any, Any, Reply]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Reply:
+        try:
+            await self.done
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
+        reply = self.reply()
+        return reply if isinstance(reply, Reply) else await reply
+
+    def give_up(self) -> None:
+        """Cancels the call at the back end."""
+        super().give_up()
+        self.owner.over(self)
 
     def on_message(self, message: bytes) -> None:
         """Keeps the one message."""
@@ -374,8 +371,12 @@ class UnaryCall(RpcCall):
         if not self.done.done():
             self.done.set_result(None)
 
-    def reply(self) -> Reply:
-        """The reply, or the error raised."""
+    def reply(self) -> Reply | Awaitable[Reply]:
+        """The reply of a call that is done, or the error raised.
+
+        A large one that came compressed has to wait for its share.
+        """
+        self.owner.over(self)
         if self.error is not None:
             raise self.error
         if self._message is None:
@@ -383,4 +384,10 @@ class UnaryCall(RpcCall):
         reply = Reply(self._message)
         reply.metadata, reply.trailers = self.metadata, self.trailers
         reply.share, self._share = self._share, None
+        if reply.share is None and len(reply.message) > LARGE_BYTES:
+            return self._with_share(reply)
+        return reply
+
+    async def _with_share(self, reply: Reply) -> Reply:
+        reply.share = await self.large_replies.room(len(reply.message))
         return reply

@@ -17,7 +17,7 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import RpcCall, Traffic, UnaryCall
+from gateway.upstream.channels.http2.calls import CallOwner, RpcCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import FRAMES
@@ -25,7 +25,8 @@ from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.http2.streaming_call import StreamingCall
-from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies
+from gateway.upstream.channels.http2.traffic import Traffic
+from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.user_agent import USER_AGENT
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_connections import UNWATCHED, WatchConnections
@@ -34,7 +35,7 @@ _SWEEP_EVERY_S: Final = 0.05
 """Seconds by which a deadline may be noticed late here; the back end has the exact one."""
 
 
-class Http2Channel:
+class Http2Channel(CallOwner):
     """Calls one back end over HTTP/2, at `address` or else at the target of `upstream`.
 
     `large_replies` and `pending` are shared with the channels to other endpoints of the upstream:
@@ -123,6 +124,9 @@ class Http2Channel:
             raise unsendable_metadata(self._name, str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         if isinstance(request, bytes):
+            socket = None if method.server_streaming else self._connections.ready()
+            if socket is not None:
+                return self._begin(socket, block, request, deadline_s, traffic)
             return self._call(method, metadata, block, request, deadline_s, traffic)
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
@@ -149,22 +153,22 @@ class Http2Channel:
                 block = self._headers.block(method.path, metadata, left_s)
         if method.server_streaming:
             return await self._stream(socket, block, request, deadline_s, traffic)
-        # Not in a separate coroutine: that would cost a microsecond more.
+        return await self._begin(socket, block, request, deadline_s, traffic)
+
+    def _begin(
+        self,
+        socket: Http2Socket,
+        block: bytes,
+        request: bytes | Sender,
+        deadline_s: float | None,
+        traffic: Traffic | None,
+    ) -> UnaryCall:
         call = UnaryCall(self._name, self._limit_bytes, socket, self._large_replies)
+        call.owner = self
         if traffic is not None:
             traffic.call = call
         self._start(call, block, request, deadline_s)
-        try:
-            await call.done
-        except asyncio.CancelledError:
-            call.give_up()
-            raise
-        finally:
-            self._over(call)
-        reply = call.reply()
-        if reply.share is None and len(reply.message) > LARGE_BYTES:
-            reply.share = await self._large_replies.room(len(reply.message))  # it came compressed
-        return reply
+        return call
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Refuses new calls, lets those in progress finish for `grace_s`, then ends them."""
@@ -190,7 +194,7 @@ class Http2Channel:
             traffic.call = call
         self._start(call, block, request, deadline_s)
         sender = request if isinstance(request, Sender) else None
-        replies = Replies(call, sender, self._over)
+        replies = Replies(call, sender, self.over)
         await replies.fetch_first()
         return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
 
@@ -228,7 +232,8 @@ class Http2Channel:
             call.stream = connection.open(block, call)
             connection.send_message(call.stream, prefix, message, end=True)
 
-    def _over(self, call: RpcCall) -> None:
+    def over(self, call: RpcCall) -> None:
+        """Counts a call no more, and lets the next one begin."""
         if call in self._calls:
             self._calls.remove(call)
             # Breaks the cycle of call and stream, so that both are freed now, with the reply, and
