@@ -6,28 +6,14 @@ also sees the changes of ConfigMaps, which replace a symbolic link, and of netwo
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from gateway.config.model import Config
+from gateway.config.watched import Stamp, stamp, watched_files
 
 _EVERY_S: Final = 1.0
-_Stamp = tuple[int, int, int, int] | None
-"""The device, number, time of change and size of a file; None if there is none."""
-
-
-def watched_files(config: Config) -> Iterator[Path]:
-    """Yields the files that only a reload reads again."""
-    if config.file is not None:
-        yield config.file
-    yield from config.descriptors
-    yield from config.service_config
-    yield from config.secret_files
-    for upstream in config.upstreams.values():
-        if upstream.tls is not None:
-            tls = upstream.tls
-            yield from (one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)
 
 
 class FileWatch:
@@ -46,6 +32,11 @@ class FileWatch:
         self._stopped = threading.Event()
         self._stamps = self._look()
         self._contents = {file: _content(file) for file in self._stamps}
+        # A start takes a while: what has changed since the settings were read is a change, too.
+        read = config().stamps
+        missed = [file for file, seen in self._stamps.items() if read.get(file, seen) != seen]
+        self._contents |= dict.fromkeys(missed, b"")
+        self._is_settled = not missed
         # A daemon, because a file system that hangs must not keep the process from its end.
         self._thread = threading.Thread(target=self._watch, name="file watch", daemon=True)
         self._thread.start()
@@ -55,20 +46,19 @@ class FileWatch:
         self._stopped.set()
 
     def _watch(self) -> None:
-        is_settled = True
         while not self._stopped.wait(self._every_s):
             stamps = self._look()
             if stamps != self._stamps:
-                self._stamps, is_settled = stamps, False
-            elif not is_settled and None not in stamps.values():
+                self._stamps, self._is_settled = stamps, False
+            elif not self._is_settled and None not in stamps.values():
                 # A file that is missing is being replaced, or its end would only be refused.
-                is_settled = True
+                self._is_settled = True
                 self._compare(stamps)
 
-    def _look(self) -> dict[Path, _Stamp]:
-        return {file: _stamp(file) for file in watched_files(self._config())}
+    def _look(self) -> dict[Path, Stamp]:
+        return {file: stamp(file) for file in watched_files(self._config())}
 
-    def _compare(self, stamps: Mapping[Path, _Stamp]) -> None:
+    def _compare(self, stamps: Mapping[Path, Stamp]) -> None:
         """Calls `on_change` if the content of a file differs from the last time."""
         contents = {file: _content(file) for file in stamps}
         known, self._contents = self._contents, contents
@@ -76,14 +66,6 @@ class FileWatch:
         has_changed = any(known.get(file, content) != content for file, content in contents.items())
         if has_changed and not self._stopped.is_set():
             self._on_change()
-
-
-def _stamp(file: Path) -> _Stamp:
-    try:
-        found = file.stat()  # of the file that a symbolic link leads to
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _content(file: Path) -> bytes:
