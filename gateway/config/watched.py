@@ -16,7 +16,12 @@ def watched_files(config: Config) -> Iterator[Path]:
     yield from config.descriptors
     yield from config.service_config
     yield from config.secret_files
+    statements = config.auth.identity.jwt
+    if statements is not None:
+        yield statements.key
     for upstream in config.upstreams.values():
+        if isinstance(upstream.grpc_service_config, Path):
+            yield upstream.grpc_service_config
         if upstream.tls is not None:
             tls = upstream.tls
             yield from (one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)

@@ -122,8 +122,10 @@ def test_the_files_that_only_a_reload_reads_again(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(
         "descriptors: [a.binpb]\nservice_config: [b.yaml]\n"
-        "upstreams: {x: {target: 'h:1', tls: {ca_file: c, cert_file: d, key_file: e}}}\n"
+        "upstreams: {x: {target: 'h:1', tls: {ca_file: c, cert_file: d, key_file: e},"
+        " grpc_service_config: f}}\n"
+        "auth: {store: 'memory:', identity: {jwt: {key: g}}}\n"
     )
     found = [str(one) for one in watched_files(load_config(file, {}, {}))]
-    assert found == [str(file), "a.binpb", "b.yaml", "c", "d", "e"]
+    assert found == [str(file), "a.binpb", "b.yaml", "g", "f", "c", "d", "e"]
     assert list(watched_files(load_config(None, {"GATEWAY_WORKERS": "2"}, {}))) == []
