@@ -20,7 +20,7 @@ from gateway.config.model import Config
 from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.origins import origins
 from gateway.config.secret_sources import secret_files
-from gateway.config.watched import stamp, watched_files
+from gateway.config.watched import states_of, watched_files
 from gateway.config.wording import ENVIRONMENT, FLAGS, PREFIX, Layer, error_lines
 from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
 from gateway.status import StartUpError
@@ -136,18 +136,18 @@ def load_config(
         ConfigError: a key is unknown, a value is not of its type, or the file cannot be read.
     """
     file = _existing(file)
-    stamps = {} if file is None else {file: stamp(file)}
+    states = states_of([] if file is None else [file])
     layers = _read_layers(file, environment, flags, say)
     settings = _merged(layers)
     try:
         values = converted(TOP, settings)
         secrets = list(secret_files(values))
-        stamps |= {one: stamp(one) for one in secrets}
+        states |= states_of(secrets)
         config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(error_lines(layers, error))) from None
-    stamps |= {one: stamp(one) for one in watched_files(config)}
-    return config.with_origins(origins(layers, settings), file, secrets, stamps)
+    states |= states_of(watched_files(config))
+    return config.with_origins(origins(layers, settings), file, secrets, states)
 
 
 def read_section(name: str, file: Path | None, environment: Mapping[str, str]) -> object:

@@ -1,12 +1,10 @@
-"""The files that settings come from, and the state in which each was read."""
+"""The files that settings come from, and their states."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.config.model import Config
-
-Stamp = tuple[int, int, int, int] | None
-"""The device, number, time of change and size of a file; None if there is none."""
+from gateway.files import state_of
 
 
 def watched_files(config: Config) -> Iterator[Path]:
@@ -27,10 +25,6 @@ def watched_files(config: Config) -> Iterator[Path]:
             yield from (one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)
 
 
-def stamp(file: Path) -> Stamp:
-    """Returns the state of a file; it differs after a change of the content."""
-    try:
-        found = file.stat()  # of the file that a symbolic link leads to
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+def states_of(files: Iterable[Path]) -> dict[Path, object]:
+    """Returns the state of each file; see `state_of`."""
+    return {file: state_of(file) for file in files}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.model import Config
-from gateway.config.watched import Stamp, stamp, watched_files
+from gateway.config.watched import states_of, watched_files
 
 _EVERY_S: Final = 1.0
 
@@ -30,11 +30,11 @@ class FileWatch:
         self._on_change = on_change
         self._every_s = every_s
         self._stopped = threading.Event()
-        self._stamps = self._look()
-        self._contents = {file: _content(file) for file in self._stamps}
+        self._states = self._look()
+        self._contents = {file: _content(file) for file in self._states}
         # A start takes a while: what has changed since the settings were read is a change, too.
-        read = config().stamps
-        missed = [file for file, seen in self._stamps.items() if read.get(file, seen) != seen]
+        read = config().states
+        missed = [file for file, seen in self._states.items() if read.get(file, seen) != seen]
         self._contents |= dict.fromkeys(missed, b"")
         self._is_settled = not missed
         # A daemon, because a file system that hangs must not keep the process from its end.
@@ -47,20 +47,20 @@ class FileWatch:
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._every_s):
-            stamps = self._look()
-            if stamps != self._stamps:
-                self._stamps, self._is_settled = stamps, False
-            elif not self._is_settled and None not in stamps.values():
+            states = self._look()
+            if states != self._states:
+                self._states, self._is_settled = states, False
+            elif not self._is_settled and None not in states.values():
                 # A file that is missing is being replaced, or its end would only be refused.
                 self._is_settled = True
-                self._compare(stamps)
+                self._compare(states)
 
-    def _look(self) -> dict[Path, Stamp]:
-        return {file: stamp(file) for file in watched_files(self._config())}
+    def _look(self) -> dict[Path, object]:
+        return states_of(watched_files(self._config()))
 
-    def _compare(self, stamps: Mapping[Path, Stamp]) -> None:
+    def _compare(self, states: Mapping[Path, object]) -> None:
         """Calls `on_change` if the content of a file differs from the last time."""
-        contents = {file: _content(file) for file in stamps}
+        contents = {file: _content(file) for file in states}
         known, self._contents = self._contents, contents
         # After a reload that added files, these are compared from the next change on.
         has_changed = any(known.get(file, content) != content for file, content in contents.items())
