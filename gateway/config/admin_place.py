@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.config.yaml_text import Plain, YamlError, core_value, read_yaml
-from gateway.status import StartUpError
 
 if TYPE_CHECKING:
     from gateway.config.admin import AdminOptions
@@ -64,10 +63,10 @@ def read_admin_place(
         return found._replace(listen=listen or found.listen)
     # Only now, because the model is what costs the time.
     from gateway.config.admin import AdminOptions  # noqa: PLC0415
-    from gateway.config.loader import load_config, read_section  # noqa: PLC0415
+    from gateway.config.loader import ConfigError, load_config, read_section  # noqa: PLC0415
 
     options = None
-    with suppress(ValueError, StartUpError):
+    with suppress(ValueError, ConfigError):
         options = AdminOptions.model_validate(read_section(_SECTION, file, environment))
     if options is None or not (listen or options.listen):
         options = load_config(file, environment, {}).admin
