@@ -2,12 +2,13 @@
 
 Commands that speak to a running gateway need two values of the settings. To import the model costs
 half a second of processor time, which a probe would spend every few seconds. So this reads the
-ordinary form of these values itself, and leaves every other form to `load_config`, which is the
-definition and words the errors.
+ordinary form of these values itself, and leaves every other form to the model of the section, and
+what is not valid to `load_config`, which words the errors.
 """
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -49,20 +50,27 @@ def read_admin_place(
 
     An address that is known already, `listen`, replaces theirs.
 
-    Errors in other settings are not seen if the section `admin` has the ordinary form: the gateway
-    that runs has read other settings than those that the file has now, perhaps.
+    Errors in other settings are not seen if the section `admin` is valid: the gateway that runs
+    has read other settings than those that the file has now, perhaps, and secrets from where an
+    operator has none.
 
     Raises:
-        ConfigError: the section has another form, and the settings are not valid.
+        ConfigError: the section is not valid or has no address, and the settings are not valid.
     """
     found = _ordinary(file, environment)
     # Without an address, its name may be misspelled: let the model say so.
     if found is not None and (listen or found.listen):
         return found._replace(listen=listen or found.listen)
     # Only now, because the model is what costs the time.
-    from gateway.config.loader import load_config  # noqa: PLC0415
+    from gateway.config.admin import AdminOptions  # noqa: PLC0415
+    from gateway.config.loader import ConfigError, load_config, read_section  # noqa: PLC0415
 
-    place = place_of(load_config(file, environment, {}).admin)
+    options = None
+    with suppress(ValueError, ConfigError):
+        options = AdminOptions.model_validate(read_section(_SECTION, file, environment))
+    if options is None or not (listen or options.listen):
+        options = load_config(file, environment, {}).admin
+    place = place_of(options)
     return place._replace(listen=listen or place.listen)
 
 

@@ -8,7 +8,7 @@ Foreign variables that look alike are recognised.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gateway.config.model import Config
 from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.origins import origins
 from gateway.config.secret_sources import secret_files
+from gateway.config.watched import states_of, watched_files
 from gateway.config.wording import ENVIRONMENT, FLAGS, PREFIX, Layer, error_lines
 from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
 from gateway.status import StartUpError
@@ -134,19 +135,49 @@ def load_config(
     Raises:
         ConfigError: a key is unknown, a value is not of its type, or the file cannot be read.
     """
-    file = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    layers = [Layer(_OPENTELEMETRY, read_opentelemetry(environment, say))]
-    layers += [] if file is None else [_read_file(file)]
-    layers += [_read_environment(environment, say), Layer(FLAGS, flags)]
-    settings: Settings = {}
-    for layer in layers:
-        settings = merge(settings, layer.values)
+    file = _existing(file)
+    states = states_of([] if file is None else [file])
+    layers = _read_layers(file, environment, flags, say)
+    settings = _merged(layers)
     try:
         values = converted(TOP, settings)
+        secrets = list(secret_files(values))
+        states |= states_of(secrets)
         config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(error_lines(layers, error))) from None
-    return config.with_origins(origins(layers, settings), file, secret_files(values))
+    states |= states_of(watched_files(config))
+    return config.with_origins(origins(layers, settings), file, secrets, states)
+
+
+def read_section(name: str, file: Path | None, environment: Mapping[str, str]) -> object:
+    """Returns one section as its model takes it; no secret of another section is read.
+
+    Raises:
+        ConfigError: the file or a variable cannot be read.
+    """
+    settings = _merged(_read_layers(_existing(file), environment, {}, lambda _: None))
+    return converted(find((name,)).kind, settings.get(name, {}))
+
+
+def _existing(file: Path | None) -> Path | None:
+    return file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+
+
+def _read_layers(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any], say: Say
+) -> list[Layer]:
+    """Reads the settings of each source; a later layer counts before those in front of it."""
+    layers = [Layer(_OPENTELEMETRY, read_opentelemetry(environment, say))]
+    layers += [] if file is None else [_read_file(file)]
+    return [*layers, _read_environment(environment, say), Layer(FLAGS, flags)]
+
+
+def _merged(layers: Sequence[Layer]) -> Settings:
+    settings: Settings = {}
+    for layer in layers:
+        settings = merge(settings, layer.values)
+    return settings
 
 
 def _read_file(file: Path) -> Layer:

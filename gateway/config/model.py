@@ -60,6 +60,7 @@ class _Origins:
     by_path: Mapping[str, str] = field(default_factory=dict, compare=False)
     file: Path | None = field(default=None, compare=False)
     secret_files: tuple[Path, ...] = field(default=(), compare=False)
+    states: Mapping[Path, object] = field(default_factory=dict, compare=False)
 
 
 class Config(Section):
@@ -157,12 +158,22 @@ class Config(Section):
         """The files with the secrets that the settings name by `file:`."""
         return self._origins.secret_files
 
+    @property
+    def states(self) -> Mapping[Path, object]:
+        """The state of each file right before it was read; see `watched.py`."""
+        return self._origins.states
+
     def with_origins(
-        self, by_path: Mapping[str, str], file: Path | None = None, secrets: Iterable[Path] = ()
+        self,
+        by_path: Mapping[str, str],
+        file: Path | None = None,
+        secrets: Iterable[Path] = (),
+        states: Mapping[Path, object] | None = None,
     ) -> Self:
         """Returns these settings with the sources of their values; what is not given stays."""
         copy, files = self.model_copy(), tuple(secrets) or self.secret_files
-        copy._origins = _Origins(by_path, file or self.file, files)  # noqa: SLF001 - its own
+        found = self.states if states is None else states
+        copy._origins = _Origins(by_path, file or self.file, files, found)  # noqa: SLF001 - its own
         return copy
 
     @property

@@ -21,8 +21,9 @@ class ReloadOptions(Section):
     """The reload by SIGHUP, by the admin listener, by `gateway reload`, or by a change of files."""
 
     watch: bool = False
-    """Reload when the settings file, a descriptor set, a service config or a certificate for a back
-    end has changed: two to three seconds later, once it stays as it is."""
+    """Reload when the settings file, a descriptor set, a service config, a secret named by `file:`,
+    a certificate for a back end or the key that signs statements has changed: two to three seconds
+    later, once it stays as it is."""
     reflection_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     """With `reflect`, ask the back ends again about every so often what they serve, and reload when
     their descriptors have changed, comments aside; unset to ask only at a reload."""

@@ -6,28 +6,14 @@ also sees the changes of ConfigMaps, which replace a symbolic link, and of netwo
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from gateway.config.model import Config
+from gateway.config.watched import states_of, watched_files
 
 _EVERY_S: Final = 1.0
-_Stamp = tuple[int, int, int, int] | None
-"""The device, number, time of change and size of a file; None if there is none."""
-
-
-def watched_files(config: Config) -> Iterator[Path]:
-    """Yields the files that only a reload reads again."""
-    if config.file is not None:
-        yield config.file
-    yield from config.descriptors
-    yield from config.service_config
-    yield from config.secret_files
-    for upstream in config.upstreams.values():
-        if upstream.tls is not None:
-            tls = upstream.tls
-            yield from (one for one in (tls.ca_file, tls.cert_file, tls.key_file) if one)
 
 
 class FileWatch:
@@ -44,8 +30,13 @@ class FileWatch:
         self._on_change = on_change
         self._every_s = every_s
         self._stopped = threading.Event()
-        self._stamps = self._look()
-        self._contents = {file: _content(file) for file in self._stamps}
+        self._states = self._look()
+        self._contents = {file: _content(file) for file in self._states}
+        # A start takes a while: what has changed since the settings were read is a change, too.
+        read = config().states
+        missed = [file for file, seen in self._states.items() if read.get(file, seen) != seen]
+        self._contents |= dict.fromkeys(missed, b"")
+        self._is_settled = not missed
         # A daemon, because a file system that hangs must not keep the process from its end.
         self._thread = threading.Thread(target=self._watch, name="file watch", daemon=True)
         self._thread.start()
@@ -55,35 +46,26 @@ class FileWatch:
         self._stopped.set()
 
     def _watch(self) -> None:
-        is_settled = True
         while not self._stopped.wait(self._every_s):
-            stamps = self._look()
-            if stamps != self._stamps:
-                self._stamps, is_settled = stamps, False
-            elif not is_settled and None not in stamps.values():
+            states = self._look()
+            if states != self._states:
+                self._states, self._is_settled = states, False
+            elif not self._is_settled and None not in states.values():
                 # A file that is missing is being replaced, or its end would only be refused.
-                is_settled = True
-                self._compare(stamps)
+                self._is_settled = True
+                self._compare(states)
 
-    def _look(self) -> dict[Path, _Stamp]:
-        return {file: _stamp(file) for file in watched_files(self._config())}
+    def _look(self) -> dict[Path, object]:
+        return states_of(watched_files(self._config()))
 
-    def _compare(self, stamps: Mapping[Path, _Stamp]) -> None:
+    def _compare(self, states: Mapping[Path, object]) -> None:
         """Calls `on_change` if the content of a file differs from the last time."""
-        contents = {file: _content(file) for file in stamps}
+        contents = {file: _content(file) for file in states}
         known, self._contents = self._contents, contents
         # After a reload that added files, these are compared from the next change on.
         has_changed = any(known.get(file, content) != content for file, content in contents.items())
         if has_changed and not self._stopped.is_set():
             self._on_change()
-
-
-def _stamp(file: Path) -> _Stamp:
-    try:
-        found = file.stat()  # of the file that a symbolic link leads to
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _content(file: Path) -> bytes:

@@ -48,6 +48,11 @@ def _processors(config: Config) -> Finding:
     if workers > cpus:
         advice = "set workers: 0, which follows the affinity and the quota (cpu.max)"
         return warn("processors", text, advice)
+    if config.workers == 1 and not config.supervisor.always:
+        text += (
+            "; no supervisor: if it dies or hangs, the service manager or the container platform "
+            "must start it again (or set supervisor.always)"
+        )
     return ok("processors", text)
 
 

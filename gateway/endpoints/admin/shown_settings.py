@@ -22,7 +22,7 @@ def shown_settings(config: Config) -> dict[str, Any]:
 def _shown(value: Any, *, is_secret: bool) -> Any:
     if isinstance(value, dict):
         return {
-            key: _shown(below, is_secret=is_secret or _is_secret(key))
+            key: _shown(below, is_secret=is_secret or _is_secret(key, below))
             for key, below in value.items()
         }
     if isinstance(value, list):
@@ -32,5 +32,7 @@ def _shown(value: Any, *, is_secret: bool) -> Any:
     return HIDDEN if is_secret and value is not None and not isinstance(value, bool) else value
 
 
-def _is_secret(key: str) -> bool:
-    return key == _FREE_FORM or _SECRET_NAMES.search(key.lower()) is not None
+def _is_secret(key: str, value: Any) -> bool:
+    """True if a value must be hidden: sections such as `auth.tokens` and numbers need not be."""
+    is_text = isinstance(value, str | list)
+    return key == _FREE_FORM or (is_text and _SECRET_NAMES.search(key.lower()) is not None)

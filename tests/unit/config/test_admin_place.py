@@ -83,6 +83,16 @@ def test_a_mistake_in_another_section_does_not_hide_the_gateway(tmp_path: Path) 
     assert read_admin_place(file, {}) == ("unix:/run/admin.sock", None, None)
 
 
+def test_a_secret_that_only_the_gateway_can_read_does_not_hide_it(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        "admin: {listen: unix:/run/admin.sock, debug: true, ready_requires: [store]}\n"
+        "auth: {store: 'env:NOT_IN_THE_SHELL_OF_AN_OPERATOR'}\n"
+    )
+
+    assert read_admin_place(file, {}) == ("unix:/run/admin.sock", None, None)
+
+
 def test_the_ordinary_form_needs_no_model(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text("admin: {listen: unix:/run/admin.sock}\n")

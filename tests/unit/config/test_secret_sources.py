@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.loader import ConfigError, load_config
 from gateway.config.model import Config
-from gateway.process.file_watch import watched_files
+from gateway.config.watched import watched_files
 
 URL = "redis://user:planted@host:6379/0"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.loader import load_config
-from gateway.process.file_watch import FileWatch, watched_files
+from gateway.config.watched import watched_files
+from gateway.process.file_watch import FileWatch
 from tests.support.polling import until
 
 EVERY_S = 0.02
@@ -25,6 +26,9 @@ class Watched:
         self.settings.write_text(f"descriptors: [{self.descriptors}]\n")
         self.config = load_config(self.settings, {}, {})
         self.changes = 0
+        self.start()
+
+    def start(self) -> None:
         self.watch = FileWatch(lambda: self.config, self._changed, EVERY_S)
 
     def _changed(self) -> None:
@@ -51,6 +55,21 @@ async def test_a_change_of_any_file_is_told_once(watched: Watched) -> None:
     await watched.has_changed(1)
     watched.settings.write_text(watched.settings.read_text() + "workers: 2\n")
     await watched.has_changed(2)
+
+
+async def test_a_change_between_reading_the_settings_and_the_watch_is_told(
+    watched: Watched,
+) -> None:
+    watched.watch.stop()
+    secret = watched.place / "secret"
+    secret.write_text("memory:")
+    watched.config = load_config(watched.settings, {}, {"auth": {"store": f"file:{secret}"}})
+    for times, file in enumerate((watched.settings, watched.descriptors, secret), 1):
+        file.write_bytes(file.read_bytes() + b" # a start takes a while")
+        watched.start()
+        await watched.has_changed(times)
+        watched.watch.stop()
+        watched.config = load_config(watched.settings, {}, {"auth": {"store": f"file:{secret}"}})
 
 
 async def test_the_same_content_is_no_change(watched: Watched) -> None:
@@ -103,8 +122,10 @@ def test_the_files_that_only_a_reload_reads_again(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(
         "descriptors: [a.binpb]\nservice_config: [b.yaml]\n"
-        "upstreams: {x: {target: 'h:1', tls: {ca_file: c, cert_file: d, key_file: e}}}\n"
+        "upstreams: {x: {target: 'h:1', tls: {ca_file: c, cert_file: d, key_file: e},"
+        " grpc_service_config: f}}\n"
+        "auth: {store: 'memory:', identity: {jwt: {key: g}}}\n"
     )
     found = [str(one) for one in watched_files(load_config(file, {}, {}))]
-    assert found == [str(file), "a.binpb", "b.yaml", "c", "d", "e"]
+    assert found == [str(file), "a.binpb", "b.yaml", "g", "f", "c", "d", "e"]
     assert list(watched_files(load_config(None, {"GATEWAY_WORKERS": "2"}, {}))) == []
