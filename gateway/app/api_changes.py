@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.config.model import Config
 from gateway.exchange.site import Site
-from gateway.openapi.document import build_document
 from gateway.schema.catalog import Schema
 from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
@@ -104,5 +103,8 @@ def _read_again(config: Config) -> Elements:
 
 def document_of(one: Described) -> dict[str, Any]:
     """Builds the OpenAPI document of all routes, also of those that clients are not shown."""
+    # Imported here: few gateways show their document, or are reloaded with another schema.
+    from gateway.openapi.document import build_document  # noqa: PLC0415
+
     bindings, policies = one.site.transcoder.bindings, one.site.policies or {}
     return build_document(one.config, one.schema, bindings, policies)

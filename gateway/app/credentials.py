@@ -35,7 +35,6 @@ from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
 from gateway.http.messages import Endpoint, Endpoints
 from gateway.interceptors.identify import Identify
 from gateway.outbound.auth_service import authentication_server
-from gateway.outbound.fetch import open_fetch
 from gateway.stores.shared import SharedStores
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.pool import Pool, PoolError
@@ -132,6 +131,8 @@ async def _open_jwts(
         raise AuthError("auth.jwt needs a library: pip install 'grpc-rest-gateway[jwt]'") from None
     if rehearsal:
         return await stack.enter_async_context(open_jwts(options, _fetch_nothing, lambda _: None))
+    from gateway.outbound.fetch import open_fetch  # noqa: PLC0415 - an HTTP client is large
+
     fetch = await stack.enter_async_context(open_fetch())
     return await stack.enter_async_context(open_jwts(options, fetch, logger.warning))
 
@@ -142,6 +143,7 @@ async def try_issuers(options: JwtOptions) -> list[tuple[str, str]]:
     It needs the same library as JWTs do.
     """
     from gateway.auth.jwt.issuers import why_not_loaded  # noqa: PLC0415 - its library is an extra
+    from gateway.outbound.fetch import open_fetch  # noqa: PLC0415 - an HTTP client is large
 
     async with open_fetch() as fetch:
         reasons = await asyncio.gather(*(why_not_loaded(one, fetch) for one in options.issuers))

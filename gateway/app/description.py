@@ -45,13 +45,11 @@ def description_endpoints(  # noqa: PLR0917 - the parts of a site
     auth: Credentials,
     forwarding: Forwarding,
 ) -> Endpoints:
-    """The endpoints of the document and of the page, each if the settings ask for it.
+    """The endpoints of the document, and of the page if the settings ask for it.
 
     Raises:
         DocsError: the page is asked for, and its files are not installed.
     """
-    if not config.openapi.enabled:
-        return {}
     bindings = Visibility(config.openapi.visibility).shown(transcoder.bindings)
     is_filtered = config.openapi.filter and not auth.is_open
 

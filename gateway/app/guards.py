@@ -18,7 +18,6 @@ from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCa
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
 from gateway.interceptors.measure import Measure
-from gateway.interceptors.opentelemetry_context import opentelemetry_context
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.resources.stages import NO_STAGES, ResourceStages
 from gateway.policy.deadlines import Deadlines
@@ -82,6 +81,11 @@ class Guards:
             stages += concurrency
         custom = [one.interceptor for one in self.custom if one.stands_before(method)]
         if custom and self.is_traced:
+            # Imported here, because its library takes memory, and few gateways have both.
+            from gateway.interceptors.opentelemetry_context import (  # noqa: PLC0415
+                opentelemetry_context,
+            )
+
             stages += opentelemetry_context()
         stages += custom
         resources = self.resources.get(method, NO_STAGES)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 from gateway.app.credentials import Credentials, open_credentials
-from gateway.app.description import description_endpoints
 from gateway.app.destinations import Destinations
 from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
@@ -128,7 +127,7 @@ async def compose(
             InterceptorError, DocsError, ValidationError: the configuration cannot be used.
     """
     transcoder = build_transcoder(config, schema)
-    methods = _methods_with_routes(transcoder)
+    methods = list(dict.fromkeys([binding.method for binding in transcoder.bindings]))
     destinations = _open_destinations(config, pool, methods, reflected, stack)
     audit = logs.audit if metrics is None else metrics.audit(logs.audit)
     stores = SharedStores() if stores is None else stores
@@ -195,16 +194,18 @@ def _endpoints(  # noqa: PLR0917 - the parts of a site
     forwarding: Forwarding,
 ) -> EndpointRegistry:
     """The gateway's own public endpoints; the metrics too, if the settings say so."""
-    described = description_endpoints(config, schema, transcoder, policies, auth, forwarding)
-    endpoints = EndpointRegistry(auth.endpoints, described)
+    rooms = [auth.endpoints]
+    if config.openapi.enabled:
+        # Imported here: few gateways show their document, and the code of it takes a megabyte.
+        from gateway.app.description import description_endpoints  # noqa: PLC0415
+
+        parts = (config, schema, transcoder, policies, auth, forwarding)
+        rooms.append(description_endpoints(*parts))
+    endpoints = EndpointRegistry(*rooms)
     if metrics is not None and config.metrics.public:
         endpoints.add("GET", PATH, metrics_endpoint(lambda: metrics.exposition))
         endpoints.unrecorded.add(PATH)
     return endpoints
-
-
-def _methods_with_routes(transcoder: Transcoder) -> Sequence[Method]:
-    return list(dict.fromkeys([binding.method for binding in transcoder.bindings]))
 
 
 def _ring(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.cli.flags import configured
 from gateway.cli.messages import fail, say
 from gateway.config.model import Config
+from gateway.process.aiohttp_parts import load_in_parts
 from gateway.process.announcements import are_in_log
 from gateway.process.event_loop import run
 from gateway.process.given_sockets import take_given
@@ -42,6 +43,7 @@ def serve_command(settings: Config, read: Callable[[], Config]) -> None:
     # No garbage collection during start-up: it creates hundreds of thousands of objects that all
     # stay, and searching them takes as long as creating them. `serve` turns it on again.
     gc.disable()
+    load_in_parts()
     try:
         from gateway.process.serve import serve  # noqa: PLC0415 - see the module's docstring
 

@@ -31,7 +31,7 @@ class HealthCheckOptions(Section):
     tls: bool | None = None
     """With `kind: http`, use the `tls` of the upstream; unset for as the calls do on their port,
     and without on another."""
-    path: Annotated[str, Field(pattern=r"^/[!-~]{0,1000}$")] = "/"
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1001)] = "/"
     """With `kind: http`, what is asked for."""
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """With `kind: http` or `tcp`, the port for the checks; unset for that of the calls."""

@@ -22,7 +22,6 @@ from gateway.endpoints.admin.operations import (
     RouteRow,
     WorkerState,
 )
-from gateway.process.admin import AdminListener
 from gateway.process.inspection import Inspector
 from gateway.process.orders import Told
 from gateway.status import Code, StartUpError, StatusError
@@ -209,6 +208,8 @@ async def operated(
     if is_worker or config.admin.listen is None:
         yield operations
         return
+    from gateway.process.admin import AdminListener  # noqa: PLC0415 - only this listener needs it
+
     listener = AdminListener(config, config.admin.listen, sockets)
     async with listener.serve(operations, logs.audit):
         yield operations

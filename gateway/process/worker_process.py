@@ -8,6 +8,7 @@ import gc
 from multiprocessing.connection import Connection
 
 from gateway.config.model import Config
+from gateway.process.aiohttp_parts import load_in_parts
 from gateway.process.event_loop import run
 from gateway.process.orders import Assignment, Failed
 from gateway.status import StartUpError
@@ -16,6 +17,7 @@ from gateway.status import StartUpError
 def work(config: Config, assignment: Assignment, connection: Connection, pulse: Connection) -> None:
     """Serves until the supervisor or a signal ends it."""
     gc.disable()  # until it serves, as in a gateway with one process
+    load_in_parts()
     from gateway.process.serve import serve  # noqa: PLC0415 - see the module's docstring
     from gateway.process.watched import SupervisorLink  # noqa: PLC0415
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 from google.api import http_pb2, system_parameter_pb2
-from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
@@ -233,6 +232,8 @@ def _checked(value: object, message: Descriptor, outer: Source, where: str) -> d
 
 
 def _fill(message: Message, mapping: dict[Any, Any], source: Source, where: str) -> None:
+    from google.protobuf import json_format  # noqa: PLC0415 - only for such files
+
     try:
         json_format.ParseDict(_without_lines(mapping), message)
     except json_format.ParseError as error:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
-from aiohttp import StreamReader
+from aiohttp.streams import StreamReader
 
 from gateway.config.limits import Limits
 from gateway.exchange.worker_threads import LARGE_BYTES

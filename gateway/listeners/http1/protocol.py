@@ -24,9 +24,8 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
-from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gateway.config.limits import Limits
 from gateway.http.connection import StreamBrokenError

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import istr
 
 from gateway.config.limits import Limits
