@@ -1,10 +1,15 @@
 """Responses as bytes."""
 
+import math
 from email.utils import parsedate_to_datetime
 
 import pytest
 
+from gateway.cache.entries import Entry
+from gateway.cache.freshness import Times
+from gateway.cache.memory import MemoryCache
 from gateway.call import Forms, Reply
+from gateway.config.cache import CacheOptions
 from gateway.http.messages import Headers, Response, ResponseForm
 from gateway.http.sent_lines import MOST_CHARACTERS
 from gateway.listeners.http1.response_bytes import (
@@ -16,13 +21,6 @@ from gateway.listeners.http1.response_bytes import (
 
 DATE = "Mon, 23 Nov 2026 15:00:00 GMT"
 JSON = "application/json"
-
-
-class Room(Forms):
-    __slots__ = ()
-
-    def grow(self, size_bytes: int) -> bool:
-        return True
 
 
 def written(response: Response, connection: str = "", **how: bool) -> bytes:
@@ -144,7 +142,10 @@ def test_two_heads_that_take_turns_are_both_kept() -> None:
 
 
 def test_the_head_of_the_body_in_gzip_is_another_one() -> None:
-    form = ResponseForm(Room(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+    entry = Entry(b"key", b"stored", [], [], Times(0.0, math.inf, math.inf, math.inf), "", ["/a"])
+    MemoryCache(CacheOptions()).put(entry)
+    assert entry.forms is not None
+    form = ResponseForm(entry.forms, Reply(b"stored"), Response(200, [], b"{}", JSON))
     plain = complete(form, OWN, "", "id")
     assert form.keep_gzipped(b"gzip")
     coded = form.response()
