@@ -20,10 +20,10 @@ from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.ring.cors import Cors
 from gateway.exchange.ring.filters import filter_checks
-from gateway.exchange.ring.grpc_status import add_grpc_status
+from gateway.exchange.ring.grpc_status import GrpcStatus
 from gateway.exchange.ring.key_places import key_checks
 from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
-from gateway.exchange.ring.security_headers import IsSecure, security_headers
+from gateway.exchange.ring.security_headers import IsSecure, SecurityHeaders
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
@@ -225,7 +225,7 @@ def _ring(
         secure: IsSecure | bool = config.tls is not None
         if config.forwarded.trusted_proxies:
             secure = forwarding.is_secure
-        hooks.append(security_headers(config.security_headers, secure))
+        hooks.append(SecurityHeaders(config.security_headers, secure))
     if config.cors.origins:
 
         def allowed_methods(path: str) -> Sequence[str]:
@@ -234,9 +234,9 @@ def _ring(
         cors = Cors(config.cors, allowed_methods)
         # Before credentials are asked for: a browser sends none with its preflight.
         checks.append(cors.check)
-        hooks.append(cors.add_headers)
+        hooks.append(cors)
     if config.metadata.grpc_status:
-        hooks.append(add_grpc_status)
+        hooks.append(GrpcStatus())
     return Ring([*checks, *key_checks(config.auth.key_header, transcoder), *auth.checks], hooks)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from gateway.audit import ORIGIN
+from gateway.call import Call
 from gateway.config.limits import Limits
 from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
@@ -77,20 +78,21 @@ class Exchange:
                 answered = found
             else:
                 match = found
-                answered = await dialect.answer(request, match, started_s)
+                begun = dialect.answer(request, match, started_s)
+                answered = begun if isinstance(begun, Response) else await begun
             # As machine code, a test for a class that is compiled costs a tenth of one that is not.
             if isinstance(answered, Response):
                 response = answered
                 if _may_compress(site, response):
                     await compress(response, request.fields.accept_encoding, site.compression)
-                site.rendering.describe(request, match, response)
+                _describe(site, request, match, response)
             else:
                 failure = answered
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure, gone = _failure(request, error), _departure(request, error)
         if failure is not None:
             code, response = failure.code, _failed(site, dialect, request, failure)
-        if not self._add_headers(site, request, response):
+        if response.sent is None and not self._add_headers(site, request, response):
             code, response = _INTERNAL, _bare_error(dialect, request)
         continues = response.stream is not None or response.upgrade is not None
         ending = _end_call(request, code, continues=continues)
@@ -141,7 +143,9 @@ class Exchange:
                 response.state(request.own_headers)
             response.headers.append(("X-Request-Id", request.id))
             for hook in site.hooks:
-                hook(request, response)
+                hook.add_headers(request, response)
+            if response.form is not None:
+                response.form.keep_head(response, request.own_headers, site.variant(request))
         except Exception:
             logger.exception("the headers of request %s cannot be made", request.id)
             return False
@@ -164,6 +168,15 @@ def _may_compress(site: Site, response: Response) -> bool:
     """Returns True if a response is long enough for compression."""
     options = site.compression
     return options.enabled and len(response.body) >= options.min_bytes and response.status != 304
+
+
+def _describe(site: Site, request: Request, match: RouteMatch | None, response: Response) -> None:
+    """Gives a response the complete head of an equal one, or describes its representation."""
+    form = response.form
+    if form is None or not form.repeat_head(
+        response, request.own_headers, site.variant(request), request.id
+    ):
+        site.rendering.describe(request, match, response)
 
 
 def _failed(site: Site, dialect: Dialect, request: Request, failure: StatusError) -> Response:
@@ -206,6 +219,12 @@ def _end_call(request: Request, code: Code, *, continues: bool) -> Awaitable[Non
     # Break the reference cycle of request and call: only the garbage collector would free it.
     request.open_call = None
     if continues:
+        return None
+    if isinstance(call, Call):  # nearly always; as machine code, a protocol costs ten times as much
+        request.principal, request.split = call.principal, call.split
+        request.cache_result = call.cache_result
+        request.back_end_failed = request.back_end_failed or call.back_end_failed
+        call.end(code)
         return None
     request.principal = call.principal
     request.split = call.split

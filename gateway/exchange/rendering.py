@@ -122,7 +122,7 @@ class Rendering:
         """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None."""
         form = response.form
         if form is not None:  # all of it depends on the form and its coding
-            is_gzip = form.gzipped != b"" and response.body is form.gzipped
+            is_gzip = form.is_gzipped(response)
             known = form.described.get(is_gzip)
             if known is None:
                 response.form = None

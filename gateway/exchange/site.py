@@ -16,6 +16,7 @@ from gateway.exchange.ring.ring import Ring
 from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
+from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, tagged_methods
 from gateway.schema.catalog import Method
@@ -89,6 +90,15 @@ class Site:
         )
         self.speaks_websocket = config.websocket.enabled
         """True if a request can become a WebSocket."""
+
+    def variant(self, request: Request) -> str:
+        """Returns the part of a request that decides the headers of the hooks."""
+        text = ""
+        for number, hook in enumerate(self.hooks):
+            part = hook.variant(request)
+            if part:  # a line, so that no two requests with other parts have the same text
+                text += f"{number} {part}\n"
+        return text
 
 
 def _metadata_rules(

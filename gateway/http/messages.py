@@ -7,15 +7,14 @@ from typing import Final, Protocol
 from gateway.call import Certificate, Forms, Principal, Reply
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
-from gateway.http.sent_lines import MOST_CHARACTERS, SentLines
+from gateway.http.sent_lines import MOST_CHARACTERS, KeptHeads, SentHead
 from gateway.status import Attempt, Code, StatusError
 from gateway.trace_context import Trace
 
 Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK
-_MOST_NAMES: Final = 16
-_FORM_BYTES: Final = 3300 + MOST_CHARACTERS
+_FORM_BYTES: Final = 3300 + 2 * MOST_CHARACTERS
 """The memory of a form besides its texts, roughly."""
 
 
@@ -212,16 +211,7 @@ class ResponseForm:
     It is that of the message and its representation, before anything of a request is added.
     """
 
-    __slots__ = (
-        "_forms",
-        "_free",
-        "_names",
-        "_reply",
-        "_response",
-        "described",
-        "gzipped",
-        "sent",
-    )
+    __slots__ = ("_forms", "_heads", "_reply", "_response", "described", "gzipped")
 
     def __init__(self, forms: Forms, reply: Reply, response: "Response") -> None:
         """Takes the reply and the response that was made of it, which may be changed later."""
@@ -230,14 +220,11 @@ class ResponseForm:
             reply.message, metadata=reply.metadata.copy(), trailers=reply.trailers.copy()
         )
         self._response = _copy(response)
-        self._names: frozenset[str] = frozenset()
-        self._free: set[str] = set()
-        """Names that were asked for, as they are spelled, and that it does not have."""
         self.gzipped = b""
         """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
         self.described: dict[bool, Headers] = {}
         """The headers with entity tag and Vary, for the body in gzip and as it is."""
-        self.sent: SentLines | None = None  # the lines of the last response, if they were few
+        self._heads = KeptHeads()
 
     @property
     def size_bytes(self) -> int:
@@ -255,20 +242,29 @@ class ResponseForm:
             and made_of.trailers == reply.trailers
         )
 
-    def has_none_of(self, own: Headers) -> bool:
-        """True if none of its headers, as they were described, has one of these names."""
-        if not self._names:
-            headers = self.described.get(False) or self.described.get(True) or []
-            self._names = frozenset([name.lower() for name, _ in headers] + ["content-encoding"])
-        free = self._free
-        for name, _ in own:
-            if name in free:
-                continue
-            if name.lower() in self._names:
-                return False
-            if len(free) < _MOST_NAMES:
-                free.add(name)
-        return True
+    def repeat_head(
+        self, response: "Response", own: Headers, variant: str, request_id: str
+    ) -> bool:
+        """Gives a response of this form the head of an equal one; False if none is kept."""
+        head = self._heads.find(own, variant, is_gzip=self.is_gzipped(response))
+        if head is not None:
+            response.headers, response.sent = head.headers_of(request_id), head
+            response.fixed, response.date = head.fixed, head.date
+        return head is not None
+
+    def keep_head(self, response: "Response", own: Headers, variant: str) -> None:
+        """Keeps the complete head of a response of this form, for those with the same parts."""
+        if not response.trailers:
+            self._heads.keep(
+                SentHead(
+                    *(own.copy(), variant, response.fixed, response.headers.copy(), response.date),
+                    is_gzip=self.is_gzipped(response),
+                )
+            )
+
+    def is_gzipped(self, response: "Response") -> bool:
+        """True if the body of a response of this form is the one in gzip."""
+        return self.gzipped != b"" and response.body is self.gzipped
 
     def response(self) -> "Response":
         """Returns an equal response, which may be changed."""
@@ -298,6 +294,7 @@ class Response:
         "fixed",
         "form",
         "headers",
+        "sent",
         "status",
         "stream",
         "trailers",
@@ -326,6 +323,8 @@ class Response:
         """Header lines that many responses share, prepared once."""
         self.form: ResponseForm | None = None
         """The form it was made of; None if it was made of a reply that is not stored."""
+        self.sent: SentHead | None = None
+        """The head of an equal response that it repeats; None if it has its own."""
         self.stream: BodyStream | None = None
         self.upgrade: Takeover | None = None
         """The protocol that takes over the connection, if the response opens a WebSocket."""
@@ -336,13 +335,6 @@ class Response:
         Cookies are added to those of a back end: each has a field of its own (RFC 6265 section 3).
         Date becomes that of the response, which has only one (RFC 9110 section 6.6.1).
         """
-        if self.form is not None and not self.trailers and self.form.has_none_of(own):
-            for field in own:
-                if field[0] != "Date":
-                    self.headers.append(field)
-                elif not self.date:
-                    self.date = field[1]
-            return
         for name, value in own:
             if name == "Date":
                 self.date = value

@@ -1,48 +1,104 @@
-"""The header lines of responses that differ only in the id of their request, made once."""
+"""The heads of responses that differ only in the id of their request, made once."""
 
 from typing import Final
 
 ID_NAME: Final = "X-Request-Id"
 MOST_CHARACTERS: Final = 1024
-"""The length up to which lines are kept; most heads have half of it."""
+"""The length up to which the lines of a head are kept; most heads have half of it."""
+
+Lines = list[tuple[str, str]]
 
 
-class SentLines:
-    """The lines of a head, in one text before the id of its request and one after it."""
+class SentHead:
+    """The head of a response to a stored reply, for the next ones with the same parts."""
 
-    __slots__ = ("_at", "_first", "_fixed", "_rest", "after", "before")
+    __slots__ = (
+        "_after",
+        "_at",
+        "_before",
+        "_is_gzip",
+        "_length",
+        "_own",
+        "_start",
+        "_variant",
+        "date",
+        "fixed",
+        "headers",
+    )
 
-    def __init__(self, fixed: str, headers: list[tuple[str, str]], at: int) -> None:
-        """Takes prepared lines, and headers of which the one with index `at` has the id."""
-        self._at = at
-        self._fixed = fixed
-        self._first = headers[:at]
-        self._rest = headers[at + 1 :]
-        # As machine code, an f-string copies character by character, and `join` whole texts.
-        self.before = "".join([fixed, _joined(self._first), ID_NAME, ": "])
-        self.after = "".join(["\r\n", _joined(self._rest)])
+    def __init__(
+        self, own: Lines, variant: str, fixed: str, headers: Lines, date: str, *, is_gzip: bool
+    ) -> None:
+        """Takes what decides it: the headers of the guards, what the hooks read of a request, and
+        the coding. `headers` are all of its own, one of them with the id of a request.
+        """
+        self._own = own
+        self._variant = variant
+        self._is_gzip = is_gzip
+        self.fixed = fixed
+        self.headers = headers
+        self.date = date
+        self._at = [name for name, _ in headers].index(ID_NAME)
+        self._start = ""
+        self._length = -1
+        self._before = self._after = b""
 
-    def id_of(self, fixed: str, headers: list[tuple[str, str]]) -> str | None:
-        """Returns the id of a head that is else the same; None if it is not."""
-        at = self._at
-        # Whole lists: machine code would make a new tuple of each field to compare it.
-        if len(headers) <= at or headers[:at] != self._first or headers[at + 1 :] != self._rest:
-            return None
-        name, value = headers[at]
-        return value if name == ID_NAME and fixed == self._fixed else None
+    @property
+    def length(self) -> int:
+        """The characters of its lines, and of what decides them."""
+        lines = sum([len(name) + len(value) + 4 for name, value in self.headers])
+        return lines + len(self.fixed) + len(self._variant)
+
+    def is_of(self, own: Lines, variant: str, *, is_gzip: bool) -> bool:
+        """True if these parts decide it."""
+        return is_gzip == self._is_gzip and variant == self._variant and own == self._own
+
+    def headers_of(self, request_id: str) -> Lines:
+        """Returns its headers with the id of another request."""
+        headers = self.headers.copy()
+        headers[self._at] = ID_NAME, request_id
+        return headers
+
+    def written(self, start: str, headers: Lines, body: bytes) -> bytes:
+        """Returns a response with its headers: `start` are the lines before the length."""
+        if start != self._start or len(body) != self._length:
+            self._start, self._length = start, len(body)
+            parts = [start, "Content-Length: ", str(len(body)), "\r\n", self.fixed]
+            parts += [_joined(self.headers[: self._at]), ID_NAME, ": "]
+            self._before = "".join(parts).encode("latin-1")
+            rest = _joined(self.headers[self._at + 1 :])
+            self._after = f"\r\n{rest}\r\n".encode("latin-1")
+        request_id = headers[self._at][1].encode("latin-1")
+        return b"".join((self._before, request_id, self._after, body))
 
 
-def _joined(headers: list[tuple[str, str]]) -> str:
-    parts: list[str] = []
-    for name, value in headers:
-        parts += [name, ": ", value, "\r\n"]
-    return "".join(parts)
+class KeptHeads:
+    """The last heads of one stored response: two, as pages of two origins may take turns."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self) -> None:
+        self._first: SentHead | None = None
+        self._second: SentHead | None = None
+
+    def find(self, own: Lines, variant: str, *, is_gzip: bool) -> SentHead | None:
+        """Returns the head that these parts decide; None if it is not kept."""
+        first, second = self._first, self._second
+        if first is not None and first.is_of(own, variant, is_gzip=is_gzip):
+            return first
+        if second is not None and second.is_of(own, variant, is_gzip=is_gzip):
+            self._first = second
+            self._second = first
+            return second
+        return None
+
+    def keep(self, head: SentHead) -> None:
+        """Keeps a head in place of the older of two, if it is short."""
+        if head.length <= MOST_CHARACTERS:
+            # As machine code, an assignment of both at once takes None for a head.
+            self._second = self._first
+            self._first = head
 
 
-def sent_lines(fixed: str, headers: list[tuple[str, str]]) -> SentLines | None:
-    """Returns the lines of a head; None if it has no id of a request, or they are too long."""
-    for at, (name, _) in enumerate(headers):
-        if name == ID_NAME:
-            made = SentLines(fixed, headers, at)
-            return made if len(made.before) + len(made.after) <= MOST_CHARACTERS else None
-    return None
+def _joined(headers: Lines) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])

@@ -13,8 +13,11 @@ const BUCKETS: usize = 2;
 /// The most cells of a child: they are copied to the stack and back, because PyO3 has no safe way
 /// to write a few of them where they are.
 const MOST_CELLS: usize = 256;
+/// The cells that most children have at most: to clear the room for more would cost the most.
+const USUAL_CELLS: usize = 32;
 
-/// Histograms in cells of eight bytes, which are always counted together.
+/// Histograms in cells of eight bytes, which are always counted together. One without upper bounds
+/// is a counter.
 #[pyclass(frozen)]
 pub struct Histograms {
     cells: Py<PyAny>,
@@ -39,7 +42,7 @@ impl Histograms {
             return Err(PyValueError::new_err("expected a place of each histogram"));
         }
         let children = places.into_iter().zip(&self.edges).map(|(place, edges)| {
-            let count = BUCKETS + edges.len() + 1;
+            let count = count(edges);
             let [begin, end] = [place, place.saturating_add(count)]
                 .map(|at| isize::try_from(at).unwrap_or(isize::MAX));
             let part = self.cells.bind(py).get_item(PySlice::new(py, begin, end, 1))?;
@@ -81,12 +84,27 @@ impl Children {
 
 impl Child {
     fn add(&self, py: Python<'_>, value: f64) -> PyResult<()> {
-        let mut room = [0.0; MOST_CELLS];
-        let cells = &mut room[..BUCKETS + self.edges.len() + 1];
+        if self.cells.item_count() <= USUAL_CELLS {
+            self.add_in::<USUAL_CELLS>(py, value)
+        } else {
+            self.add_in::<MOST_CELLS>(py, value)
+        }
+    }
+
+    fn add_in<const ROOM: usize>(&self, py: Python<'_>, value: f64) -> PyResult<()> {
+        let mut room = [0.0; ROOM];
+        let cells = &mut room[..self.cells.item_count()];
         self.cells.copy_to_slice(py, cells)?;
-        // A bound belongs to its bucket.
-        cells[BUCKETS + self.edges.partition_point(|edge| *edge < value)] += 1.0;
         cells[SUM] += value;
+        if !self.edges.is_empty() {
+            // A bound belongs to its bucket.
+            cells[BUCKETS + self.edges.partition_point(|edge| *edge < value)] += 1.0;
+        }
         self.cells.copy_from_slice(py, cells)
     }
+}
+
+/// The number of cells of a child: a counter has no buckets.
+fn count(edges: &[f64]) -> usize {
+    if edges.is_empty() { BUCKETS } else { BUCKETS + edges.len() + 1 }
 }

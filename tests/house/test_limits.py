@@ -92,7 +92,6 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "transcoding/transcoder.py": "_MOST_FORMS",
         "exchange/dialects/rest.py": "_MOST_PATHS _LONGEST_PATH",
         "exchange/ring/security_headers.py": "_MOST_OTHERS",
-        "http/messages.py": "_MOST_NAMES",
         "telemetry/logs/access.py": "_MOST_REMEMBERED _LONGEST_REMEMBERED",
         "upstream/channels/http2/connections.py": "_MOST_WARNINGS",
         "upstream/channels/http2/headers.py": "_REMEMBERED_PAIR_BYTES",

@@ -1,5 +1,6 @@
 """The interface of a dialect: one protocol in which clients call methods."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from gateway.http.messages import Request, Response
@@ -24,10 +25,11 @@ class Dialect(Protocol):
         """
         ...
 
-    async def answer(
+    def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | StatusError:
-        """Returns the response to a call, or the error of one that a stage refused.
+    ) -> Response | Awaitable[Response | StatusError]:
+        """Returns the response to a call, or what must be awaited for it: the response, or the
+        error of a call that a stage refused.
 
         The request arrived at `started_s`, on the loop's clock.
 

@@ -93,13 +93,13 @@ class RestDialect:
         masks = self._masks
         return masks.hides_anything and masks.mask(path, None) != path
 
-    async def answer(
+    def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | StatusError:
-        """Returns the response to a call, or its error; see `Dialect.answer`."""
+    ) -> Response | Awaitable[Response | StatusError]:
+        """Returns the response to a call, or what must be awaited for it; see `Dialect.answer`."""
         method = match.target.method
         if method.client_streaming or method.server_streaming:
-            return await self._answer_stream(request, match, started_s)
+            return self._answer_stream(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
             asked = self._transcoder.asked(match, request.query, request.headers)
@@ -109,6 +109,16 @@ class RestDialect:
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         pending = self._chains[method](call)
+        if isinstance(pending, Reply):  # a stage had it at hand: no coroutine is needed
+            response = self._kept(request, match, pending, encode)
+            if response is not None:
+                return response
+        return self._answer(request, match, encode, pending)
+
+    async def _answer(
+        self, request: Request, match: RouteMatch, encode: Encode, pending: Awaitable[Reply]
+    ) -> Response | StatusError:
+        """Returns the response to a call whose chain has begun."""
         if isinstance(pending, Refused):
             return pending.error
         reply = await pending
@@ -116,20 +126,39 @@ class RestDialect:
         is_small = len(reply.message) < LARGE_BYTES
         if reply.forms is None and is_small and not (self._tagged or self._judges_etags):
             return self._rendering.reply(reply, encode)  # the usual case
-        is_judged = request.method in _READS and self._is_judged(method, reply)
-        # A POST has no tag, so its response is not like that to a GET.
-        forms = reply.forms if request.method in _READS else None
-        response = None if forms is None else self._rendering.kept(forms, reply, encode)
-        if response is None:
-            response = await self._render(match, reply, encode, is_judged=is_judged)
-            if forms is not None:
-                self._rendering.keep(forms, reply, encode, response)
-                self._remember(request, match)
+        response = self._kept(request, match, reply, encode)
+        if response is not None:
+            return response
+        is_judged = request.method in _READS and self._is_judged(match.target.method, reply)
+        response = await self._render(match, reply, encode, is_judged=is_judged)
+        if reply.forms is not None and request.method in _READS:
+            self._rendering.keep(reply.forms, reply, encode, response)
+            self._remember(request, match)
         if is_judged and request.fields.may_be_conditional:
-            is_stored = call.cache_result in _STORED
-            is_raw = match.target.answers_raw
-            return under_conditions(request, response, is_raw=is_raw, is_stored=is_stored)
+            return self._under_conditions(request, match, response)
         return response
+
+    def _kept(
+        self, request: Request, match: RouteMatch, reply: Reply, encode: Encode
+    ) -> Response | None:
+        """Returns a response like one that was made of an equal reply; None without one."""
+        # A POST has no tag, so its response is not like that to a GET.
+        if reply.forms is None or request.method not in _READS:
+            return None
+        response = self._rendering.kept(reply.forms, reply, encode)
+        if response is None or not request.fields.may_be_conditional:
+            return response
+        if self._is_judged(match.target.method, reply):
+            return self._under_conditions(request, match, response)
+        return response
+
+    def _under_conditions(
+        self, request: Request, match: RouteMatch, response: Response
+    ) -> Response:
+        call = request.open_call
+        is_stored = call is not None and call.cache_result in _STORED
+        is_raw = match.target.answers_raw
+        return under_conditions(request, response, is_raw=is_raw, is_stored=is_stored)
 
     async def _render(
         self, match: RouteMatch, reply: Reply, encode: Encode, *, is_judged: bool

@@ -87,6 +87,10 @@ class Cors:
         if origin is not None:
             headers += self._permission(origin)
 
+    def variant(self, request: Request) -> str:
+        """Returns the origin of the page that sent a request."""
+        return request.fields.first(b"origin") or ""
+
     def _allows(self, origin: str) -> bool:
         if self._any_origin or origin in self._exact:
             return True

@@ -6,6 +6,7 @@ the hooks add their headers to the response; also to an error response.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response
@@ -14,8 +15,21 @@ RequestCheck = Callable[[Request], None]
 """Checks a request and raises `StatusError` to reject it. It must not wait for anything."""
 HeaderCheck = Callable[[HeaderFields], None]
 """A check that reads only the header fields, so requests that share them are checked once."""
-ResponseHook = Callable[[Request, Response], None]
-"""Adds headers to a response. It must not wait for anything and must not raise."""
+
+
+class ResponseHook(Protocol):
+    """Adds headers to every response."""
+
+    def add_headers(self, request: Request, response: Response) -> None:
+        """Adds headers to a response. It must not wait for anything and must not raise."""
+        ...
+
+    def variant(self, request: Request) -> str:
+        """Returns the part of a request that decides what is added to equal responses.
+
+        It is one line, and empty for the usual request.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.config.headers import SecurityHeaderOptions
-from gateway.exchange.ring.ring import ResponseHook
 from gateway.http.messages import Headers, Request, Response
 
 IsSecure = Callable[[Request], bool]
@@ -18,31 +17,35 @@ _HSTS = "Strict-Transport-Security"
 _MOST_OTHERS: Final = 64
 
 
-def security_headers(
-    options: SecurityHeaderOptions,
-    is_secure: IsSecure | bool,  # noqa: FBT001 - the parameter's name explains the value
-) -> ResponseHook:
-    """Returns a hook that adds the headers to each response.
+class SecurityHeaders:
+    """Adds the headers to each response."""
 
-    `is_secure` is a bool if it is the same for all clients.
-    """
-    named = {
-        "X-Content-Type-Options": options.content_type_options,
-        "Content-Security-Policy": options.content_security_policy,
-        "Referrer-Policy": options.referrer_policy,
-        "Cross-Origin-Resource-Policy": options.cross_origin_resource_policy,
-        "Cache-Control": options.cache_control,
-    } | options.more
-    plain = {name: value for name, value in named.items() if value}
-    hsts = options.strict_transport_security
-    lines = _lines(plain)
-    secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
-    others: set[str] = set()  # names of other headers, as they are spelled
+    def __init__(
+        self,
+        options: SecurityHeaderOptions,
+        is_secure: IsSecure | bool,  # noqa: FBT001 - the parameter's name explains the value
+    ) -> None:
+        """`is_secure` is a bool if it is the same for all clients."""
+        named = {
+            "X-Content-Type-Options": options.content_type_options,
+            "Content-Security-Policy": options.content_security_policy,
+            "Referrer-Policy": options.referrer_policy,
+            "Cross-Origin-Resource-Policy": options.cross_origin_resource_policy,
+            "Cache-Control": options.cache_control,
+        } | options.more
+        plain = {name: value for name, value in named.items() if value}
+        hsts = options.strict_transport_security
+        self._lines = _lines(plain)
+        self._secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
+        self._others: set[str] = set()
+        """Names of other headers, as they are spelled."""
+        self._is_secure = is_secure
 
-    def add_headers(request: Request, response: Response) -> None:
-        secure = is_secure if isinstance(is_secure, bool) else is_secure(request)
-        applicable = secure_lines if secure else lines
+    def add_headers(self, request: Request, response: Response) -> None:
+        """Adds the headers that the back end has not sent itself."""
+        applicable = self._secure_lines if self._serves_securely(request) else self._lines
         response.fixed = applicable[""]
+        others = self._others
         for name, _ in response.headers:
             if name in others:
                 continue
@@ -50,10 +53,17 @@ def security_headers(
             if name.lower() in applicable:
                 response.fixed = _without(applicable, response.headers)
                 break
-            if name.lower() not in secure_lines and len(others) < _MOST_OTHERS:
+            if name.lower() not in self._secure_lines and len(others) < _MOST_OTHERS:
                 others.add(name)
 
-    return add_headers
+    def variant(self, request: Request) -> str:
+        """Returns whether the client uses TLS, if that differs between clients."""
+        is_secure = self._is_secure
+        return "" if isinstance(is_secure, bool) or not is_secure(request) else "secure"
+
+    def _serves_securely(self, request: Request) -> bool:
+        is_secure = self._is_secure
+        return is_secure if isinstance(is_secure, bool) else is_secure(request)
 
 
 def _without(lines: Mapping[str, str], headers: Headers) -> str:

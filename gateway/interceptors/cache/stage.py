@@ -116,7 +116,7 @@ class CachedCalls:
         name = "" if principal is None else principal.name
         return self._method.path, line, name, tuple(metadata)
 
-    def _known(self, call: Call, asked: Asked) -> Awaitable[Reply] | None:
+    def _known(self, call: Call, asked: Asked) -> Reply | None:
         """Answers with the fresh reply that an equal call has got; None if it is not known."""
         if self._is_controlled and self._control.decides(call):
             return None
@@ -130,7 +130,7 @@ class CachedCalls:
             return None
         return self._fresh(call, entry, now_s)
 
-    async def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
+    def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
         """Answers a GET or HEAD as `_reply` does with a fresh reply, in the fewest steps."""
         times, cache = entry.times, self._cache
         age_s = max(0.0, now_s - times.born_s)

@@ -4,8 +4,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from gateway.http.messages import Response, ResponseForm
-from gateway.http.sent_lines import sent_lines
+from gateway.http.messages import Response
 from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _STATUS_LINES: Final = {
@@ -61,37 +60,20 @@ def plain_response(response: Response, date: str) -> bytes:
     """Returns the same bytes as `response_bytes` for a plain response, with fewer checks."""
     kind, body, status = response.content_type, response.body, response.status
     start = _OK_DATE if status == 200 else f"{_STATUS_LINES[status]}Date: "
+    date = response.date or date
     # As machine code, an f-string copies character by character, and `join` whole texts.
-    parts = [start, response.date or date, _KIND if kind else "", kind, _LENGTH, str(len(body))]
-    parts.append("\r\n")
-    if response.form is None or not _add_kept(parts, response, response.form):
-        parts.append(response.fixed)
-        for name, value in response.headers:
-            parts.append(name)
-            parts.append(": ")
-            parts.append(value)
-            parts.append("\r\n")
+    if response.sent is not None:
+        parts = [start, date, _KIND if kind else "", kind, "\r\n"]
+        return response.sent.written("".join(parts), response.headers, body)
+    parts = [start, date, _KIND if kind else "", kind, _LENGTH, str(len(body)), "\r\n"]
+    parts.append(response.fixed)
+    for name, value in response.headers:
+        parts.append(name)
+        parts.append(": ")
+        parts.append(value)
+        parts.append("\r\n")
     parts.append("\r\n")
     return "".join(parts).encode("latin-1") + body
-
-
-def _add_kept(parts: list[str], response: Response, form: ResponseForm) -> bool:
-    """Adds the header lines with those of the last response of a form, if they are the same.
-
-    Else those of this one are made, and kept for the next; False if they must not be kept.
-    """
-    fixed, headers = response.fixed, response.headers
-    kept = form.sent
-    own_id = None if kept is None else kept.id_of(fixed, headers)
-    if own_id is None:
-        kept = form.sent = sent_lines(fixed, headers)
-        own_id = None if kept is None else kept.id_of(fixed, headers)
-    if kept is None or own_id is None:
-        return False
-    parts.append(kept.before)
-    parts.append(own_id)
-    parts.append(kept.after)
-    return True
 
 
 def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:

@@ -43,6 +43,8 @@ _METHODS: Final = {
 }
 # By number, because the hash and the name of a member of an enum are computed by Python code.
 _CODES: Final = [f',"rpc.response.status_code":"{code.name}"' for code in Code]
+_RESULTS: Final[dict[str, str]] = {}
+"""The member for each result of the cache; these are few, and words of the code's own."""
 NativeLine = Callable[..., str | None]
 """Takes the parts of a line; see `access_line` in `native/`."""
 
@@ -101,7 +103,8 @@ class AccessLines:
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
         if record.cache_result:
-            rest += f',"gateway.cache.result":"{record.cache_result}"'
+            member = _result(record.cache_result)
+            rest = rest + member if rest else member
         if record.principal is not None:
             rest += self._identity(record.principal)
         if record.split is not None or record.attempts:
@@ -140,7 +143,8 @@ class AccessLines:
         self, native: NativeLine, record: Record, severity: str, path: str, rest: str
     ) -> str | None:
         """Does the same in one call; None if the path or the request id is not plain."""
-        shown, trace = self._shown, record.trace
+        shown, trace, client = self._shown, record.trace, record.client
+        shown_peer = shown.of(record.peer)
         return native(
             instant(record.at_s),
             severity,
@@ -153,8 +157,8 @@ class AccessLines:
             record.duration_s,
             record.request_bytes,
             record.response_bytes,
-            shown.of(record.client),
-            shown.of(record.peer),
+            shown_peer if client is record.peer else shown.of(client),
+            shown_peer,
             shown.of(record.user_agent),
             record.request_id,
             record.traceparent if trace is None else trace.text,
@@ -224,6 +228,14 @@ class AccessLog:
     def __init__(self, writer: LogWriter[Record]) -> None:
         self.ended: Callable[[Record], None] = writer.add
         """Takes the record of a request; its line is written soon."""
+
+
+def _result(result: str) -> str:
+    """Returns the member for a result of the cache."""
+    known = _RESULTS.get(result)
+    if known is None:
+        known = _RESULTS[result] = f',"gateway.cache.result":"{result}"'
+    return known
 
 
 def _destination(record: Record) -> str:

@@ -152,7 +152,10 @@ class CellWriter:
         increase(cells, at + _SUM, value)
 
     def histograms(self, *metrics: Metric) -> OpenChildren:
-        """Returns what opens a child of each of these histograms, to add to all in one call."""
+        """Returns what opens a child of each of these metrics, to add to all in one call.
+
+        A counter among them gets the amount to add.
+        """
         module, cells = native_module(), self._cells
         edges = [[float(edge) for edge in metric.edges] for metric in metrics]
         made: Any = Histograms(cells, edges) if module is None else module.Histograms(cells, edges)
@@ -181,7 +184,10 @@ class Histograms:
     """Histograms that are always counted together: the definition of the native ones."""
 
     def __init__(self, cells: "memoryview[float]", edges: list[list[float]]) -> None:
-        """Takes the cells, and the upper bounds of each histogram in rising order."""
+        """Takes the cells, and the upper bounds of each histogram in rising order.
+
+        One without upper bounds is a counter.
+        """
         self._cells = cells
         self._edges = edges
 
@@ -202,7 +208,8 @@ class Children:
         """Adds a value to each child."""
         cells = self._cells
         for (edges, at), value in zip(self._children, values, strict=True):
-            increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
+            if edges:
+                increase(cells, at + _BUCKETS + bucket(edges, value), 1.0)
             increase(cells, at + _SUM, value)
 
 
@@ -233,16 +240,16 @@ class Histogram:
 class Hits:
     """A child of a counter whose events have a value each, of which a histogram is kept."""
 
-    def __init__(self, writer: CellWriter, at: int, note: AddValues) -> None:
-        """Takes the first cell of the child, and what adds a value to the histogram."""
-        self._cells = writer.file.cells
-        self._value_at = at + _VALUE
-        self._note = note
+    def __init__(
+        self, writer: CellWriter, counter: Metric, values: tuple[str, ...], histogram: Metric
+    ) -> None:
+        """Takes the values of the labels of the counter; the histogram has none."""
+        places = writer.child(counter, values), writer.child(histogram, ())
+        self._observe = writer.histograms(counter, histogram)(places)
 
     def count(self, value: float) -> None:
         """Adds one to the counter, and a value to the histogram."""
-        increase(self._cells, self._value_at, 1.0)
-        self._note(value)
+        self._observe(1.0, value)
 
 
 def bucket(edges: list[float], value: float) -> int:

@@ -102,12 +102,12 @@ class Metrics:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
         cache.count = self.by_values(CACHE_REQUESTS)
         cache.count_change = self.by_value(CACHE_CHANGES)
-        note_age = Histogram(self.writer, self.metric(CACHE_AGE)).note
+        writer, age = self.writer, self.metric(CACHE_AGE)
 
         def hits(values: tuple[str, str]) -> Callable[[float], None]:
-            return Hits(self.writer, self.writer.child(CACHE_REQUESTS, values), note_age).count
+            return Hits(writer, CACHE_REQUESTS, values, age).count
 
-        cache.note_age, cache.hits = note_age, hits
+        cache.note_age, cache.hits = Histogram(writer, age).note, hits
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)

@@ -1,7 +1,7 @@
 """Counts ended requests, as the observer that every request passes, and calls to back ends."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.status import Code
 from gateway.telemetry.metrics.definitions import (
@@ -50,12 +50,26 @@ class CallMetrics:
         observe(duration_s)
 
 
-class _Children(NamedTuple):
+class _Children:
     """The children of one combination of labels."""
 
-    observe: AddValues
-    exemplar_at: int
-    """The first cell of the exemplar of the duration."""
+    __slots__ = ("exemplar_at", "observe")
+
+    def __init__(self, observe: AddValues, exemplar_at: int) -> None:
+        self.observe = observe
+        self.exemplar_at = exemplar_at
+        """The first cell of the exemplar of the duration."""
+
+
+class _Last:
+    """The combination of labels of the last request, and its children."""
+
+    __slots__ = ("children", "method", "outcome", "route")
+
+    def __init__(self) -> None:
+        self.route = self.method = ""
+        self.outcome = 0
+        self.children: _Children | None = None
 
 
 class RequestMetrics:
@@ -79,17 +93,18 @@ class RequestMetrics:
         # By the template of the route, not by its binding: that would keep the schema of each
         # generation before a reload alive.
         self._kept: dict[str, dict[str, dict[int, _Children]]] = {}
+        self._last = _Last()
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
         method = record.method
         if method not in _METHODS:
             method = _OTHER
-        observe, exemplar_at = self._children(record, method)
-        observe(record.duration_s, record.request_bytes, record.response_bytes)
+        children = self._children(record, method)
+        children.observe(record.duration_s, record.request_bytes, record.response_bytes)
         trace = record.trace
         if (record.traceparent != "") if trace is None else trace.is_sampled:
-            self._note_exemplar(exemplar_at, record)
+            self._note_exemplar(children.exemplar_at, record)
         if record.split is not None:
             self._count_split(record.split)
 
@@ -102,22 +117,29 @@ class RequestMetrics:
     def _children(self, record: Record, method: str) -> _Children:
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
-        binding, status = record.binding, record.status
+        binding, status, last = record.binding, record.status, self._last
         route = "" if binding is None else binding.rule.template
+        outcome = status << 8 | record.code
+        if record.http_version != _USUAL_VERSION:
+            outcome |= _VERSIONS[record.http_version] << 24
+        if status >= 500 and record.back_end_failed:
+            outcome = -outcome
+        # Mostly it is that of the request before: no text is hashed, and no object is made.
+        known = last.children
+        if known is not None and (
+            outcome == last.outcome and route is last.route and method is last.method
+        ):
+            return known
         by_method = self._kept.get(route)
         if by_method is None:
             by_method = self._kept[route] = {}
         by_outcome = by_method.get(method)
         if by_outcome is None:
             by_outcome = by_method[method] = {}
-        outcome = status << 8 | record.code
-        if record.http_version != _USUAL_VERSION:
-            outcome |= _VERSIONS[record.http_version] << 24
-        if status >= 500 and record.back_end_failed:
-            outcome = -outcome
         children = by_outcome.get(outcome)
         if children is None:
             children = by_outcome[outcome] = self._new_children(route, method, record)
+        last.route, last.method, last.outcome, last.children = route, method, outcome, children
         return children
 
     def _new_children(self, route: str, method: str, record: Record) -> _Children:

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 
+from gateway.call import Call, Handler, Reply
 from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request
 from gateway.policy.options import PolicyError
@@ -43,6 +44,39 @@ async def test_a_stored_reply_is_sent_without_a_wait(gateway: CachingGateway) ->
             answer.send(None)  # to its first wait
         response = done.value.value
         assert (response.status, gateway.backend.calls.total()) == (200, 1)
+
+
+async def test_each_request_gets_a_head_of_its_own_from_one_stored_reply(
+    open_cache: OpenCache,
+) -> None:
+    pages = ["https://a.example", "https://b.example", "https://c.example", "https://evil.example"]
+    gateway = await open_cache(cors={"origins": pages[:3]}, metadata={"grpc_status": True})
+    ids = set()
+    for page in [*pages, *pages[:2] * 3, *pages, ""]:
+        answer = await gateway.get("/v1/items/a", *([f"Origin: {page}"] if page else []))
+        allowed = page if page in pages[:3] else None
+        assert answer.header("Access-Control-Allow-Origin") == allowed, page
+        assert answer.header("grpc-status") == "0"
+        assert answer.header("X-Content-Type-Options") == "nosniff"
+        ids.add(answer.header("X-Request-Id"))
+    assert (len(ids), gateway.backend.calls["GetItem"]) == (15, 1)
+
+
+class InTask:
+    """Passes calls on in a task, as an interceptor of one's own may."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        reply: Reply = await asyncio.create_task(proceed(call))  # type: ignore[arg-type]
+        reply.metadata.append(("x-seen", call.cache_result))
+        return reply
+
+
+async def test_an_interceptor_sees_a_stored_reply_like_any_other(open_cache: OpenCache) -> None:
+    name = f"{InTask.__module__}:{InTask.__qualname__}"
+    gateway = await open_cache(interceptors=[{"use": name}])
+    seen = [(await gateway.get("/v1/items/a")).header("x-seen") for _ in range(4)]
+    assert seen == ["miss", "hit", "hit", "hit"]
+    assert gateway.backend.calls["GetItem"] == 1
 
 
 async def test_one_reply_serves_json_protobuf_and_head(gateway: CachingGateway) -> None:

@@ -12,7 +12,7 @@ from gateway.cache.memory import MemoryCache
 from gateway.call import Metadata, Reply
 from gateway.config.cache import CacheOptions
 from gateway.http.messages import Response, ResponseForm
-from gateway.http.sent_lines import sent_lines
+from gateway.listeners.http1.response_bytes import plain_response
 
 MOST_BYTES = 1024 * 1024
 # Dicts grow in steps, so that some of their places are free.
@@ -82,8 +82,13 @@ def with_responses(memory: MemoryCache, number: int) -> None:
         described = form.response()
         described.headers.append(("Vary", "Accept"))
         form.described[False] = described.headers.copy()
-        form.has_none_of([("Age", "1"), ("Cache-Status", "gateway; hit")])
-        form.sent = sent_lines("x" * 300, [*described.headers, ("X-Request-Id", f"{number}" * 20)])
+        for origin in "ab":
+            own = [("Age", f"{number}"), ("Cache-Status", f"gateway; hit; ttl={number}")]
+            described.headers = [*headers, *own, ("X-Request-Id", f"{number}" * 20)]
+            described.fixed = origin * 300
+            form.keep_head(described, own, origin)
+            form.repeat_head(described, own, origin, "id")
+            plain_response(described, "")
 
 
 @pytest.mark.parametrize(

@@ -124,28 +124,38 @@ async def test_a_request_that_reaches_no_back_end_is_recorded_too(
     assert records[0].response_bytes == (0 if status == 204 else len(response.body))
 
 
+class Mark:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def add_headers(self, request: Request, response: Response) -> None:
+        response.headers.append(("X-Mark", self._name))
+
+    def variant(self, request: Request) -> str:
+        return ""
+
+
 async def test_a_check_of_the_ring_refuses_before_a_call_is_opened() -> None:
     def refuse(request: Request) -> None:
         raise StatusError(Code.PERMISSION_DENIED, "not from here")
 
-    def mark(request: Request, response: Response) -> None:
-        response.headers.append(("X-Marked", str(response.status)))
-
     upstream, records = Upstream(), Records()
-    site = make_site(upstream, observers=[records], ring=Ring([refuse], [mark]))
+    site = make_site(upstream, observers=[records], ring=Ring([refuse], [Mark("marked")]))
     response = await Exchange(site).answer(make_request())
-    assert ("X-Marked", "403") in response.headers
+    assert ("X-Mark", "marked") in response.headers
+    assert response.status == 403
     assert upstream.calls == []
     assert [one.code for one in records] == [Code.PERMISSION_DENIED]
 
 
 async def test_headers_that_cannot_be_made_leave_only_the_id() -> None:
-    def fail(request: Request, response: Response) -> None:
-        response.headers.append(("X-Half", "made"))
-        raise ValueError("S3CRET")
+    class Fail(Mark):
+        def add_headers(self, request: Request, response: Response) -> None:
+            super().add_headers(request, response)
+            raise ValueError("S3CRET")
 
     upstream, records = Upstream(), Records()
-    site = make_site(upstream, observers=[records], ring=Ring([], [fail]))
+    site = make_site(upstream, observers=[records], ring=Ring([], [Fail("half")]))
     request = make_request()
     response = await Exchange(site).answer(request)
     assert (response.status, error_of(response)) == (500, "INTERNAL")
@@ -283,7 +293,7 @@ async def test_a_request_under_way_ends_in_the_site_it_began_in(fails: bool) -> 
         return Reply(await call.message())
 
     def mark(name: str) -> Ring:
-        return Ring([], [lambda _, response: response.headers.append(("X-Site", name))])
+        return Ring([], [Mark(name)])
 
     old, new = Records(), Records()
     exchange = Exchange(make_site(Upstream(part), observers=[old], ring=mark("old")))
@@ -291,9 +301,9 @@ async def test_a_request_under_way_ends_in_the_site_it_began_in(fails: bool) -> 
     under_way = asyncio.create_task(exchange.answer(request))
     await turns()
     exchange.site = make_site(Upstream(), observers=[new], ring=mark("new"))
-    assert ("X-Site", "new") in (await exchange.answer(make_request())).headers
+    assert ("X-Mark", "new") in (await exchange.answer(make_request())).headers
     goes_on.set()
-    assert ("X-Site", "old") in (await under_way).headers
+    assert ("X-Mark", "old") in (await under_way).headers
     assert (len(old), len(new)) == (1, 1)
 
 

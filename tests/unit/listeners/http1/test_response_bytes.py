@@ -1,10 +1,15 @@
 """Responses as bytes."""
 
+import math
 from email.utils import parsedate_to_datetime
 
 import pytest
 
+from gateway.cache.entries import Entry
+from gateway.cache.freshness import Times
+from gateway.cache.memory import MemoryCache
 from gateway.call import Forms, Reply
+from gateway.config.cache import CacheOptions
 from gateway.http.messages import Headers, Response, ResponseForm
 from gateway.http.sent_lines import MOST_CHARACTERS
 from gateway.listeners.http1.response_bytes import (
@@ -90,56 +95,74 @@ def test_a_plain_response_is_what_the_long_way_makes_of_it(response: Response) -
     assert plain_response(response, DATE) == written(response)
 
 
-AGE, VARY = ("Age", "1"), ("Vary", "Origin")
+OWN: Headers = [("Age", "1")]
+
+
+def complete(form: ResponseForm, own: Headers, variant: str, request_id: str) -> Response:
+    """A response of a form, with a head that is that of an equal one if there is one."""
+    response = form.response()
+    if not form.repeat_head(response, own, variant, request_id):
+        response.fixed = "X-Fixed: 1\r\n"
+        response.headers += [*own, ("X-Request-Id", request_id), ("X-Variant", variant)]
+        form.keep_head(response, own, variant)
+    return response
 
 
 @pytest.mark.parametrize("status", [200, 203])
 def test_equal_responses_to_one_stored_reply_differ_in_the_id_alone(status: int) -> None:
-    form = ResponseForm(Forms(), Reply(b"stored"), Response(status, [], b"{}", JSON))
-    heads: list[tuple[str, Headers]] = [
-        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "a"), VARY]),
-        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "bc"), VARY]),
-        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", ""), VARY]),
-        ("X-Fixed: 1\r\n", [("Age", "2"), ("X-Request-Id", "d"), VARY]),
-        ("X-Fixed: 1\r\n", [AGE, ("X-Request-Id", "d"), VARY]),
-        ("", [AGE, ("X-Request-Id", "d"), VARY]),
-        ("", [AGE, ("X-Request-Id", "d"), VARY, ("X-A", "b")]),
-        ("", [AGE, ("X-Request-Id", "d")]),
-        ("", [("X-Request-Id", "d"), AGE]),
-        ("", [("X-B", "d"), AGE]),
-        ("", []),
-        ("", [("X-Request-Id", "e")]),
-    ]
-    for fixed, headers in heads:
-        response = form.response()
-        response.fixed, response.headers = fixed, headers.copy()
-        assert plain_response(response, DATE) == written(response), headers
-        response.body = b"compressed"
-        response.date = "Mon, 23 Nov 2026 16:00:00 GMT"
-        assert plain_response(response, DATE) == written(response), headers
-
-
-def test_the_lines_of_an_equal_response_are_not_made_again() -> None:
-    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
-    made = []
-    for own_id in "ab":
-        response = form.response()
-        # Equal, and not the same objects: machine code makes tuples anew.
-        response.headers = [(name, "1") for name in ("Age", "X-Request-Id", "Vary")]
-        response.headers[1] = ("X-Request-Id", own_id)
-        plain_response(response, DATE)
-        made.append(form.sent)
-    assert made[0] is not None
-    assert made[0] is made[1]
-
-
-def test_the_lines_of_a_response_to_a_stored_reply_are_kept_if_they_are_few() -> None:
-    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
-    for length, is_kept in ((MOST_CHARACTERS // 2, True), (MOST_CHARACTERS, False)):
-        response = form.response()
-        response.headers = [("X-A", "b" * length), ("X-Request-Id", "a")]
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(status, [("X-A", "b")], b"{}", JSON))
+    repeated = 0
+    for own, variant, request_id in [
+        (OWN, "", "a"),
+        (OWN, "", "bc"),  # another length
+        (OWN, "", ""),
+        ([("Age", "2")], "", "d"),
+        (OWN, "", "e"),  # kept beside the other
+        (OWN, "of a page", "f"),
+        ([*OWN, ("X-B", "c")], "", "g"),
+        ([], "", "h"),
+        ([], "", "i"),
+    ]:
+        response = complete(form, own, variant, request_id)
+        repeated += response.sent is not None
+        assert ("X-Request-Id", request_id) in response.headers
+        assert ("X-Variant", variant) in response.headers
+        assert response.headers[1 : 1 + len(own)] == own
         assert plain_response(response, DATE) == written(response)
-        assert (form.sent is not None) is is_kept
+        response.date = "Mon, 23 Nov 2026 16:00:00 GMT"
+        assert plain_response(response, DATE) == written(response)
+        assert plain_response(response, "") == written(response)
+    assert repeated == 4
+
+
+def test_two_heads_that_take_turns_are_both_kept() -> None:
+    form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+    made = [complete(form, OWN, page, "id") for page in ("a", "b", "a", "b", "a", "c", "a", "b")]
+    assert [one.sent is not None for one in made] == [*[False] * 2, *[True] * 3, False, True, False]
+
+
+def test_the_head_of_the_body_in_gzip_is_another_one() -> None:
+    entry = Entry(b"key", b"stored", [], [], Times(0.0, math.inf, math.inf, math.inf), "", ["/a"])
+    MemoryCache(CacheOptions()).put(entry)
+    assert entry.forms is not None
+    form = ResponseForm(entry.forms, Reply(b"stored"), Response(200, [], b"{}", JSON))
+    plain = complete(form, OWN, "", "id")
+    assert form.keep_gzipped(b"gzip")
+    coded = form.response()
+    coded.body = form.gzipped
+    assert plain.sent is None
+    assert not form.repeat_head(coded, OWN, "", "id")
+
+
+def test_long_heads_and_those_with_trailers_are_not_kept() -> None:
+    for length, is_kept in ((MOST_CHARACTERS // 4, True), (MOST_CHARACTERS, False)):
+        form = ResponseForm(Forms(), Reply(b"stored"), Response(200, [], b"{}", JSON))
+        for own, variant in ([("X-A", "b" * length)], ""), (OWN, "b" * length):
+            made = [complete(form, own, variant, "id") for _ in range(2)]
+            assert (made[1].sent is not None) is is_kept
+    trailing = Response(200, [], b"{}", JSON, trailers=[("x-a", "1")])
+    form = ResponseForm(Forms(), Reply(b"stored"), trailing)
+    assert [complete(form, OWN, "", "id").sent for _ in range(2)] == [None, None]
 
 
 @pytest.mark.parametrize(
