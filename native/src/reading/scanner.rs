@@ -7,11 +7,13 @@ use super::values::close;
 use super::{Other, Step};
 use crate::text::{append, plain_ascii_bytes};
 
-/// The powers of ten that a float has exactly, as far as they are used.
-const POWERS: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-/// The most digits of a number whose value, and whose power of ten, a float has exactly.
-const EXACT_DIGITS: usize = 15;
+/// The powers of ten up to those of as many decimals as are read at once; a float has all exactly.
+const POWERS: [f64; MOST_DIGITS] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18,
+];
+/// A float has all integers up to this one exactly.
+const EXACT: u64 = 1 << 53;
 /// The most digits that 64 bits hold, whatever they are.
 const MOST_DIGITS: usize = 19;
 
@@ -370,7 +372,8 @@ impl<'a> Scanner<'a> {
                 return None;
             }
         }
-        if end - start > EXACT_DIGITS || matches!(self.text.get(end), Some(b'e' | b'E')) {
+        let few = end - start <= MOST_DIGITS && value <= EXACT;
+        if !few || matches!(self.text.get(end), Some(b'e' | b'E')) {
             return None;
         }
         self.at = end;
