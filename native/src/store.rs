@@ -56,6 +56,12 @@ impl Hasher for NameHash {
         }
     }
 
+    /// Takes the length of a name, as one byte.
+    #[inline]
+    fn write_usize(&mut self, length: usize) {
+        self.write(&[length as u8]);
+    }
+
     fn finish(&self) -> u64 {
         self.0
     }

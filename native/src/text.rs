@@ -102,6 +102,23 @@ pub fn plain_bytes(text: &[u8]) -> usize {
     text.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
+/// Returns the number of bytes before the first one that is not ASCII, or that a JSON string must
+/// escape.
+#[inline]
+pub fn plain_ascii_bytes(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((chunk, others)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = special(word) | word & HIGH;
+        if found != 0 {
+            return text.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
+        }
+        rest = others;
+    }
+    let is_special = |byte: &u8| !(0x20..0x80).contains(byte) || *byte == b'"' || *byte == b'\\';
+    text.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
 fn escape(byte: u8, out: &mut Vec<u8>) {
     let short = match byte {
         b'"' | b'\\' => byte,

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 
 import pytest
 
@@ -236,6 +237,108 @@ RIGHT = [
     ("rich.Book.parts", b'{"a":{"extra":{"b":1}}}'),
     ("rich.Book", b'{"any":{"@type":"x/rich.Book","wInt":0,"masks":["a",""]},"values":[null]}'),
 ]
+
+
+# The first and the last characters of each size, and bytes that are none (RFC 3629, section 4).
+CHARACTERS = (
+    *("\x7f", "\x80", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000"),
+    "\U0010ffff",
+)
+NO_CHARACTERS = (
+    *(b"\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xed\xa0\x80", b"\xf0\x8f\xbf\xbf"),
+    *(b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98"),
+    *(b"\xc3\xc3", b"\xe2\x82\xc3", b"\xf0\x9f\x98\xc3", b"\x1f", b"\x00", b"\\x", b"\\ud800"),
+)
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize("part", ["rich.Book.title", "rich.Book.value", "rich.Book.labels"])
+def test_only_characters_are_read_wherever_they_stand_in_a_text(part: str) -> None:
+    definition, native = readers(part, ())
+    form = b'{"a":"%b","%b":""}' if part == "rich.Book.labels" else b'"%b"'
+
+    def body(text: bytes) -> bytes:
+        return form % ((text,) * form.count(b"%b"))
+
+    for before, behind in product((0, 1, 6, 7, 8, 9, 33), (0, 3, 40)):
+        for each in (*(one.encode() for one in CHARACTERS), b"\\n", b"\\u20ac", b"\\ud83d\\ude00"):
+            right = body(b"a" * before + each * 2 + b"b" * behind)
+            assert native(right) == definition(right)
+        for each in NO_CHARACTERS:
+            assert native(body(b"a" * before + each + b"b" * behind)) == b"unread", each
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize(
+    ("part", "most"),
+    [
+        ("rich.Book.i32", 1 << 31),
+        ("rich.Book.u32", 1 << 32),
+        ("rich.Book.i64", 1 << 63),
+        ("rich.Book.u64", 1 << 64),
+    ],
+)
+def test_integers_are_read_up_to_their_limits(part: str, most: int) -> None:
+    definition, native = readers(part, ())
+    low = 0 if "u" in part.rpartition(".")[2] else -most
+    numbers = (low - 1, low, low + 1, -1, 1, 10**9, 10**18, 10**19, 10**20, most - 1, most)
+    # A number at the end of the text is not read as most are.
+    for number, form in product(numbers, (b"%d", b"%d ", b'"%d"')):
+        spelled = form % number
+        wanted = definition(spelled) if low <= number < most else b"unread"
+        assert native(spelled) == wanted, spelled
+    for spelled in (b"01", b"-0", b"-01", b'"1', b"1.", b"1e1", b'"1e1"', b'"1" 1', b"-", b'"-"'):
+        assert native(spelled) == b"unread", spelled
+
+
+@pytest.mark.usefixtures("native_codec")
+def test_floats_are_the_nearest_ones_whatever_their_digits() -> None:
+    definition, native = readers("rich.Book.ratio", ())
+    chance = random.Random(1)
+    for digits, decimals in product(range(1, 19), range(19)):
+        number = chance.choice("123456789") + "".join(chance.choices("0123456789", k=digits - 1))
+        whole = chance.choice(("-0", "0", number, f"-{number}"))
+        text = f"{whole}.{number[:decimals]}" if decimals else whole
+        for spelled in (text, f"{text}e-7", f'"{text}"'):
+            assert native(spelled.encode()) == definition(spelled.encode()), spelled
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize("spelled", [b"", b"+/8=", b"+/8", b"-_8=", b"-_8", b"AQID", b"AQIDBA=="])
+def test_bytes_are_of_one_alphabet(spelled: bytes) -> None:
+    definition, native = readers("rich.Book.data", ())
+    assert native(b'"%b"' % spelled) == definition(b'"%b"' % spelled)
+    for wrong in (b"+_8=", b"A=", b"A===", b"A*==", b"AQI\xc3\xa4"):
+        assert native(b'"AQID%b"' % wrong) == b"unread"
+
+
+@pytest.mark.usefixtures("native_codec")
+@pytest.mark.parametrize(
+    ("part", "body"),
+    [
+        ("rich.Book", b'{"title" :"a","ratio"\n:\t0.5 , "tags" : [ ] }'),
+        ("rich.Book", b'{"\\u0074itle":"a"}'),
+        ("rich.Book", b'{"title":"a","title":"b"}'),
+        ("rich.Book", b'{"title":"a","ratio":1,"title":"b"}'),
+        ("rich.Book", b'{"titles":"a"}'),
+        ("rich.Book", b'{"title":"a"'),
+        ("rich.Book", b'{"title"'),
+        ("rich.Book", b'{"title":'),
+        ("rich.Book", b'{"title":"a",}'),
+        ("rich.Book", b'{"title":"a" "ratio":1}'),
+        ("rich.Book", b'{,"title":"a"}'),
+        ("old.Job", b'{"id":1,"byName":{},"[old.priority]":1,"[old.Scope.note]":"a"}'),
+        ("old.Job", b'{"id":1,"byName":{},"[old.priority]";1}'),
+        ("old.Job", b'{"id":1,"byName":{},"[old.Scope.note}":"a"}'),
+    ],
+)
+def test_names_are_read_however_they_are_spelled(part: str, body: bytes) -> None:
+    definition, native = readers(part, ())
+    try:
+        wanted = definition(body)
+    except StatusError:
+        wanted = b"unread"
+    assert native(body) == wanted
 
 
 @pytest.mark.usefixtures("native_codec")

@@ -7,8 +7,8 @@ use super::values::{close, members, message};
 use super::{Other, Step};
 use crate::wire::MAX_DEPTH;
 
-pub const TYPE: &str = "@type";
-const CONTENT: &str = "value";
+pub const TYPE: &[u8] = b"@type";
+const CONTENT: &[u8] = b"value";
 // The tags of the two fields.
 const TYPE_URL: u8 = 0x0a;
 const VALUE: u8 = 0x12;
@@ -31,7 +31,7 @@ pub fn any(
     let start = text.at;
     let url = text.ahead(type_url)?;
     text.at = start;
-    let (_, name) = url.rsplit_once('/').ok_or(Other)?;
+    let name = url.rsplit_once('/').ok_or(Other)?.1;
     let plan = plans.held(held, name)?;
     out.push(TYPE_URL);
     varint(url.len() as u64, out);
@@ -53,8 +53,8 @@ pub fn any(
 /// Returns the member `@type` of an object, wherever it is there.
 fn type_url(text: &mut Scanner) -> Step<String> {
     loop {
-        if text.name()? == TYPE {
-            return text.string().map(String::from);
+        if *text.name()? == *TYPE {
+            return String::from_utf8(text.string()?.into_owned()).map_err(|_| Other);
         }
         text.skip()?;
         if text.closes(b'}', true)? {

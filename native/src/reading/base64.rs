@@ -2,7 +2,10 @@
 
 use super::{Other, Step};
 
-const NONE: u8 = 64;
+/// The bits beside those of a digit say which alphabet has it alone, and, both, that none has it.
+const STANDARD: u8 = 64;
+const FOR_URLS: u8 = 128;
+const NONE: u8 = STANDARD | FOR_URLS;
 const DIGITS: [u8; 256] = digits();
 
 const fn digits() -> [u8; 256] {
@@ -18,38 +21,40 @@ const fn digits() -> [u8; 256] {
         found[b'0' as usize + at] = at as u8 + 52;
         at += 1;
     }
-    found[b'+' as usize] = 62;
-    found[b'-' as usize] = 62;
-    found[b'/' as usize] = 63;
-    found[b'_' as usize] = 63;
+    found[b'+' as usize] = 62 | STANDARD;
+    found[b'-' as usize] = 62 | FOR_URLS;
+    found[b'/' as usize] = 63 | STANDARD;
+    found[b'_' as usize] = 63 | FOR_URLS;
     found
 }
 
 /// Decodes one of both alphabets, padded in full or not at all.
-pub fn decode(text: &str, out: &mut Vec<u8>) -> Step {
-    let data = text.trim_end_matches('=').as_bytes();
-    let padding = text.len() - data.len();
+pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Step {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let data = &text[..text.len() - padding];
     let right = match padding {
         0 => data.len() % 4 != 1,
         1 | 2 => text.len() % 4 == 0,
         _ => false,
     };
-    let has = |pair: [u8; 2]| data.iter().any(|byte| pair.contains(byte));
-    if !right || has(*b"-_") && has(*b"+/") {
+    if !right {
         return Err(Other);
     }
     out.reserve(data.len() / 4 * 3 + 3);
+    let mut alphabets = 0;
     for chunk in data.chunks(4) {
         let mut word = 0_u32;
         for byte in chunk {
             let digit = DIGITS[usize::from(*byte)];
-            if digit == NONE {
-                return Err(Other);
-            }
-            word = word << 6 | u32::from(digit);
+            alphabets |= digit;
+            word = word << 6 | u32::from(digit & 63);
         }
         let bytes = (word << (6 * (4 - chunk.len()))).to_be_bytes();
         out.extend_from_slice(&bytes[1..chunk.len()]);
     }
-    Ok(())
+    if alphabets & NONE == NONE {
+        Err(Other)
+    } else {
+        Ok(())
+    }
 }

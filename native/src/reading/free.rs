@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::scanner::Scanner;
-use super::values::{close, text_of};
+use super::values::close;
 use super::{Other, Step};
 use crate::wire::MAX_DEPTH;
 
@@ -25,7 +25,7 @@ pub fn value(text: &mut Scanner, out: &mut Vec<u8>, depth: usize) -> Step {
     match text.peek() {
         b'"' => {
             out.push(TEXT);
-            text_of(text, out)?;
+            text.string_to(out)?;
         }
         bracket @ (b'{' | b'[') => {
             let is_struct = bracket == b'{';
@@ -40,16 +40,16 @@ pub fn value(text: &mut Scanner, out: &mut Vec<u8>, depth: usize) -> Step {
             close(start, out);
         }
         b'-' | b'0'..=b'9' => {
-            let number: f64 = text.number()?.parse().map_err(|_| Other)?;
+            let number = text.float()?;
             if !number.is_finite() {
                 return Err(Other);
             }
             out.push(NUMBER);
             out.extend_from_slice(&number.to_le_bytes());
         }
-        _ if text.word("null") => out.extend_from_slice(&[NULL, 0]),
-        _ if text.word("false") => out.extend_from_slice(&[BOOL, 0]),
-        _ if text.word("true") => out.extend_from_slice(&[BOOL, 1]),
+        _ if text.word(b"null") => out.extend_from_slice(&[NULL, 0]),
+        _ if text.word(b"false") => out.extend_from_slice(&[BOOL, 0]),
+        _ if text.word(b"true") => out.extend_from_slice(&[BOOL, 1]),
         _ => return Err(Other),
     }
     Ok(())
@@ -68,7 +68,7 @@ pub fn object(text: &mut Scanner, out: &mut Vec<u8>, depth: usize) -> Step {
         out.push(FIRST);
         let entry = out.len();
         out.extend_from_slice(&[0, FIRST]);
-        text_of(text, out)?;
+        text.string_to(out)?;
         if !text.takes(b':') {
             return Err(Other);
         }

@@ -9,7 +9,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::scalars::{Kind, Scalar};
+use super::any;
+use super::scalars::{Head, Kind, Scalar};
+use super::scanner::{Scanner, Spelled};
 use super::{Other, Step};
 use crate::store::{NameHashes, Store};
 
@@ -33,26 +35,28 @@ pub enum Plan {
 
 /// The fields of a message as the members of an object.
 pub struct Object {
-    pub names: HashMap<String, usize, NameHashes>,
+    pub names: HashMap<Vec<u8>, usize, NameHashes>,
     pub members: Vec<Member>,
     /// The names of members that are ignored; None for all that are no field's.
-    pub ignored: Option<Vec<String>>,
+    pub ignored: Option<Vec<Vec<u8>>>,
 }
 
-/// The members that are compared with a name before it is looked for in the table.
+/// The members that are compared with the text before their names are looked for in the table.
 const LIKELY: usize = 4;
 
 impl Object {
-    /// Returns the index of the member with a name, which is likely to be from `next` on.
+    /// Takes the name of a member if it is one of the first from `next` on; returns its index.
     ///
     /// Most programs write members in the order of the .proto.
     #[inline]
-    pub fn index(&self, name: &str, next: usize) -> Option<usize> {
+    pub fn likely(&self, next: usize, text: &mut Scanner) -> Option<usize> {
         let likely = self.members.iter().skip(next).take(LIKELY);
-        match likely.enumerate().find(|(_, member)| member.name == name) {
-            Some((distance, _)) => Some(next + distance),
-            None => self.names.get(name).copied(),
-        }
+        Some(next + text.likely_name(likely.map(|member| member.spelled.as_ref()))?)
+    }
+
+    /// True if a member that is no field's is ignored.
+    pub fn ignores(&self, name: &[u8]) -> bool {
+        self.ignored.as_ref().is_none_or(|own| own.iter().any(|other| *other == *name))
     }
 }
 
@@ -64,8 +68,8 @@ pub struct Held {
 
 /// A field as a member of an object.
 pub struct Member {
-    /// Its name in JSON, the last one of its names.
-    pub name: String,
+    /// Its name in JSON, the last one of its names; None if that is never compared with the text.
+    pub spelled: Option<Spelled>,
     /// The index of its oneof, or -1.
     pub oneof: i32,
     pub takes_null: bool,
@@ -77,17 +81,17 @@ pub enum Value {
     Scalar(Scalar),
     /// A message between its tag, or length, and for a group the tag at its end.
     Message {
-        head: Vec<u8>,
-        end: Vec<u8>,
+        head: Head,
+        end: Head,
         plan: usize,
     },
     /// `head` is the common tag of packed items, else empty.
     List {
-        head: Vec<u8>,
+        head: Head,
         item: Box<Value>,
     },
     Map {
-        head: Vec<u8>,
+        head: Head,
         key: Scalar,
         value: Box<Value>,
     },
@@ -153,12 +157,15 @@ impl ReadPlans {
 type Described<'py> = Vec<(Vec<String>, i32, bool, Bound<'py, PyTuple>)>;
 
 fn plan_of(index: usize, described: &Bound<'_, PyAny>) -> PyResult<Plan> {
-    let (form, described, ignored): (String, Described, _) = described.extract()?;
+    let (form, described, ignored): (String, Described, Option<Vec<String>>) =
+        described.extract()?;
     let (mut names, mut members) = (HashMap::default(), Vec::new());
     for (own, oneof, takes_null, value) in described {
-        let name = own.last().cloned().unwrap_or_default();
-        names.extend(own.into_iter().map(|name| (name, members.len())));
-        members.push(Member { name, oneof, takes_null, value: value_of(&value)? });
+        // In an Any, the type comes before a field of that name.
+        let likely = own.last().filter(|name| name.as_bytes() != any::TYPE);
+        let spelled = likely.and_then(|name| Spelled::new(name));
+        names.extend(own.into_iter().map(|name| (name.into_bytes(), members.len())));
+        members.push(Member { spelled, oneof, takes_null, value: value_of(&value)? });
     }
     Ok(match (form.as_str(), members.pop()) {
         ("timestamp", _) => Plan::Timestamp,
@@ -172,6 +179,8 @@ fn plan_of(index: usize, described: &Bound<'_, PyAny>) -> PyResult<Plan> {
         ("field", Some(only)) => Plan::Field(only),
         ("object", last) => {
             members.extend(last);
+            let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
+            let ignored = ignored.map(bytes);
             Plan::Object(Object { names, members, ignored })
         }
         _ => Plan::Other,
@@ -183,23 +192,24 @@ fn value_of(tuple: &Bound<'_, PyTuple>) -> PyResult<Value> {
     let inner = |at: usize| -> PyResult<Box<Value>> {
         Ok(Box::new(value_of(tuple.get_item(at)?.cast::<PyTuple>()?)?))
     };
+    let head = |at: usize| -> PyResult<Head> {
+        let bytes: Vec<u8> = tuple.get_item(at)?.extract()?;
+        Head::new(&bytes).ok_or_else(|| PyValueError::new_err("a tag has at most eight bytes"))
+    };
     Ok(match kind.as_str() {
         "message" => {
-            let (_, head, end, plan) = tuple.extract::<(String, Vec<u8>, Vec<u8>, usize)>()?;
-            Value::Message { head, end, plan }
+            let plan = tuple.get_item(3)?.extract()?;
+            Value::Message { head: head(1)?, end: head(2)?, plan }
         }
-        "list" => Value::List { head: tuple.get_item(1)?.extract()?, item: inner(2)? },
+        "list" => Value::List { head: head(1)?, item: inner(2)? },
         "map" => match *inner(2)? {
-            Value::Scalar(key) => {
-                Value::Map { head: tuple.get_item(1)?.extract()?, key, value: inner(3)? }
-            }
+            Value::Scalar(key) => Value::Map { head: head(1)?, key, value: inner(3)? },
             _ => Value::Other,
         },
         "other" => Value::Other,
         _ => {
-            let (_, head, omits_default): (String, Vec<u8>, bool) =
-                tuple.get_slice(0, 3).extract()?;
-            Value::Scalar(Scalar { head, omits_default, kind: kind_of(&kind, tuple)? })
+            let omits_default = tuple.get_item(2)?.extract()?;
+            Value::Scalar(Scalar { head: head(1)?, omits_default, kind: kind_of(&kind, tuple)? })
         }
     })
 }
@@ -219,7 +229,8 @@ fn kind_of(kind: &str, tuple: &Bound<'_, PyTuple>) -> PyResult<Kind> {
         "enum" => {
             let (names, closed, is_null): (Vec<(String, i64)>, bool, bool) =
                 tuple.get_slice(3, 6).extract()?;
-            Kind::Enum { names: names.into_iter().collect(), closed, is_null }
+            let names = names.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
+            Kind::Enum { names, closed, is_null }
         }
         _ => return Err(PyValueError::new_err(format!("unknown kind of scalar: {kind}"))),
     })

@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 use super::plan::ReadPlans;
 use super::scanner::Scanner;
 use super::{values, Other, Step};
+use crate::text::BLOCK;
 
 /// Larger texts are read without the interpreter lock: other threads go on.
 const LARGE_BYTES: usize = 64 * 1024;
@@ -56,8 +57,9 @@ impl Reader {
 
 impl Reader {
     fn message(&self, body: &[u8]) -> Step<Vec<u8>> {
-        let mut text = Scanner::new(std::str::from_utf8(body).map_err(|_| Other)?, self.levels);
-        let mut out = Vec::with_capacity(body.len());
+        let mut text = Scanner::new(body, self.levels);
+        // Short values are copied in blocks, which end behind them.
+        let mut out = Vec::with_capacity(body.len() + BLOCK);
         values::message(self.plans.get(), self.plan, &mut text, &mut out, 0)?;
         // A byte 0 in the text is not the end.
         if text.peek() == 0 && text.at == body.len() {

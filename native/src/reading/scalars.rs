@@ -2,13 +2,45 @@
 
 use std::collections::HashMap;
 
-use super::scanner::{number_size, Scanner};
+use super::scanner::{number_size, parsed, Scanner};
+use super::values::close;
 use super::{base64, Other, Step};
 use crate::store::NameHashes;
 
+/// The tag before a value; empty where values are packed.
+pub struct Head {
+    bytes: [u8; 8],
+    size: usize,
+}
+
+impl Head {
+    /// Makes it of at most eight bytes.
+    pub fn new(tag: &[u8]) -> Option<Head> {
+        let mut bytes = [0; 8];
+        bytes.get_mut(..tag.len())?.copy_from_slice(tag);
+        Some(Head { bytes, size: tag.len() })
+    }
+
+    pub fn len(&self) -> usize {
+        self.size
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// Appends it: all eight bytes, which takes one instruction, and cuts off those too many.
+    #[inline]
+    pub fn append(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.size;
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
+    }
+}
+
 /// A value that is no message, after its tag, which is empty where values are packed.
 pub struct Scalar {
-    pub head: Vec<u8>,
+    pub head: Head,
     pub omits_default: bool,
     pub kind: Kind,
 }
@@ -27,7 +59,7 @@ pub enum Kind {
     Text,
     Bytes,
     Enum {
-        names: HashMap<String, i64, NameHashes>,
+        names: HashMap<Vec<u8>, i64, NameHashes>,
         closed: bool,
         /// It is google.protobuf.NullValue.
         is_null: bool,
@@ -35,6 +67,7 @@ pub enum Kind {
 }
 
 /// Appends a varint.
+#[inline]
 pub fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value > 127 {
         out.push(value as u8 | 128);
@@ -48,24 +81,30 @@ impl Scalar {
     pub fn read(&self, text: &mut Scanner, out: &mut Vec<u8>) -> Step {
         match &self.kind {
             Kind::Text => {
-                let found = text.string()?;
-                self.bytes(found.as_bytes(), out);
+                let start = out.len();
+                self.head.append(out);
+                text.string_to(out)?;
+                self.omit_empty(start, out);
             }
             Kind::Bytes => {
-                let mut found = Vec::new();
-                base64::decode(&text.string()?, &mut found)?;
-                self.bytes(&found, out);
+                let start = out.len();
+                self.head.append(out);
+                let length = out.len();
+                out.push(0);
+                base64::decode(&text.string()?, out)?;
+                close(length, out);
+                self.omit_empty(start, out);
             }
             Kind::Bool => {
-                let value = text.word("true");
-                if !value && !text.word("false") {
+                let value = text.word(b"true");
+                if !value && !text.word(b"false") {
                     return Err(Other);
                 }
                 self.varint(u64::from(value), out);
             }
             Kind::BoolKey => match &*text.string()? {
-                "true" => self.varint(1, out),
-                "false" => self.varint(0, out),
+                b"true" => self.varint(1, out),
+                b"false" => self.varint(0, out),
                 _ => return Err(Other),
             },
             Kind::Integer { low, high, encoding } => {
@@ -86,7 +125,7 @@ impl Scalar {
             Kind::Enum { names, closed, is_null } => {
                 let value = if text.peek() == b'"' {
                     *names.get(&*text.string()?).ok_or(Other)?
-                } else if *is_null && text.word("null") {
+                } else if *is_null && text.word(b"null") {
                     0
                 } else {
                     let value = i64::try_from(integer(text)?).map_err(|_| Other)?;
@@ -113,67 +152,61 @@ impl Scalar {
 
     fn varint(&self, value: u64, out: &mut Vec<u8>) {
         if value != 0 || !self.omits_default {
-            out.extend_from_slice(&self.head);
+            self.head.append(out);
             varint(value, out);
         }
     }
 
     fn fixed(&self, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.omits_default || bytes.iter().any(|byte| *byte != 0) {
-            out.extend_from_slice(&self.head);
+            self.head.append(out);
             out.extend_from_slice(bytes);
         }
     }
 
-    fn bytes(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        if !self.omits_default || !bytes.is_empty() {
-            out.extend_from_slice(&self.head);
-            varint(bytes.len() as u64, out);
-            out.extend_from_slice(bytes);
+    /// Removes the empty text or bytes that were appended from `start` on, if a default is omitted.
+    #[inline]
+    fn omit_empty(&self, start: usize, out: &mut Vec<u8>) {
+        if self.omits_default && out.len() == start + self.head.size + 1 {
+            out.truncate(start);
         }
     }
 }
 
 /// Reads an integer in its usual spelling, in quotes or not.
 fn integer(text: &mut Scanner) -> Step<i128> {
+    if let Some(value) = text.few_digits() {
+        return Ok(value);
+    }
     let quoted = if text.peek() == b'"' { Some(text.string()?) } else { None };
     let found = match &quoted {
         Some(found) => found,
         None => text.number()?,
     };
-    if let Some(value) = few_digits(found.as_bytes()) {
-        return Ok(value.into());
-    }
-    if found.len() > 20
-        || found == "-0"
-        || number_size(found.as_bytes()) != Some((found.len(), true))
-    {
+    if found.len() > 20 || found == b"-0" || number_size(found) != Some((found.len(), true)) {
         return Err(Other);
     }
-    found.parse().map_err(|_| Other)
-}
-
-/// Reads one to eighteen digits without a needless zero.
-fn few_digits(text: &[u8]) -> Option<i64> {
-    let right = (1..=18).contains(&text.len()) && (text[0] != b'0' || text.len() == 1);
-    let digit =
-        |found: i64, byte: &u8| byte.is_ascii_digit().then(|| found * 10 + i64::from(byte - b'0'));
-    right.then_some(())?;
-    text.iter().try_fold(0, digit)
+    std::str::from_utf8(found).ok().and_then(|found| found.parse().ok()).ok_or(Other)
 }
 
 /// Reads a floating-point number in range, in quotes or not.
 fn float(text: &mut Scanner) -> Step<f64> {
-    let quoted = if text.peek() == b'"' { Some(text.string()?) } else { None };
-    let found = match quoted.as_deref() {
-        Some("NaN") => return Ok(f64::from_bits(0x7ff8 << 48)),
-        Some("Infinity") => return Ok(f64::INFINITY),
-        Some("-Infinity") => return Ok(f64::NEG_INFINITY),
-        Some(found) => found,
-        None => text.number()?,
+    let value = if text.peek() == b'"' {
+        match &*text.string()? {
+            b"NaN" => return Ok(f64::from_bits(0x7ff8 << 48)),
+            b"Infinity" => return Ok(f64::INFINITY),
+            b"-Infinity" => return Ok(f64::NEG_INFINITY),
+            found if number_size(found).is_some_and(|(size, _)| size == found.len()) => {
+                parsed(found)?
+            }
+            _ => return Err(Other),
+        }
+    } else {
+        text.float()?
     };
-    if !number_size(found.as_bytes()).is_some_and(|(size, _)| size == found.len()) {
-        return Err(Other);
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Other)
     }
-    found.parse().ok().filter(|value: &f64| value.is_finite()).ok_or(Other)
 }

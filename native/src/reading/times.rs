@@ -5,8 +5,8 @@ use super::{Other, Step};
 const DURATION_MOST_S: i64 = 315_576_000_000; // google/protobuf/duration.proto
 
 /// Reads RFC 3339 in UTC; returns the seconds since 1970 and the nanoseconds after them.
-pub fn timestamp(text: &str) -> Step<(i64, i64)> {
-    let (moment, rest) = text.as_bytes().split_at_checked(19).ok_or(Other)?;
+pub fn timestamp(text: &[u8]) -> Step<(i64, i64)> {
+    let (moment, rest) = text.split_at_checked(19).ok_or(Other)?;
     let nanos = nanos(rest.strip_suffix(b"Z").ok_or(Other)?)?;
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if separators.iter().any(|(at, byte)| moment[*at] != *byte) {
@@ -33,13 +33,14 @@ pub fn timestamp(text: &str) -> Step<(i64, i64)> {
 }
 
 /// Reads seconds with the suffix `s`; returns seconds and nanoseconds, of one sign.
-pub fn duration(text: &str) -> Step<(i64, i64)> {
-    let text = text.strip_suffix('s').ok_or(Other)?;
-    let (sign, size) = match text.strip_prefix('-') {
+pub fn duration(text: &[u8]) -> Step<(i64, i64)> {
+    let text = text.strip_suffix(b"s").ok_or(Other)?;
+    let (sign, size) = match text.strip_prefix(b"-") {
         Some(size) => (-1, size),
         None => (1, text),
     };
-    let (whole, decimals) = size.as_bytes().split_at(size.find('.').unwrap_or(size.len()));
+    let (whole, decimals) =
+        size.split_at(size.iter().position(|byte| *byte == b'.').unwrap_or(size.len()));
     let seconds = number(whole)?;
     if whole.len() > 12 || seconds > DURATION_MOST_S {
         return Err(Other);

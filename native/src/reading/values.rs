@@ -15,6 +15,13 @@ pub fn close(start: usize, out: &mut Vec<u8>) -> usize {
         return start + 1;
     }
     let end = out.len();
+    if size < 1 << 14 {
+        out.push(0);
+        out.copy_within(start + 1..end, start + 2);
+        out[start] = size as u8 | 128;
+        out[start + 1] = (size >> 7) as u8;
+        return start + 2;
+    }
     varint(size as u64, out);
     let more = out.len() - end - 1;
     let mut prefix = [0; 10];
@@ -23,14 +30,6 @@ pub fn close(start: usize, out: &mut Vec<u8>) -> usize {
     out.copy_within(start + 1..end, start + 1 + more);
     out[start..=start + more].copy_from_slice(&prefix[..=more]);
     start + 1 + more
-}
-
-/// Appends a string with its length before it.
-pub fn text_of(text: &mut Scanner, out: &mut Vec<u8>) -> Step {
-    let found = text.string()?;
-    varint(found.len() as u64, out);
-    out.extend_from_slice(found.as_bytes());
-    Ok(())
 }
 
 /// Reads a message without the tag and length that a field gives it; `depth` counts those around.
@@ -54,7 +53,7 @@ pub fn message(
         Plan::Array => free::array(text, out, depth),
         Plan::Wrapper(_) if depth > MAX_DEPTH => Err(Other),
         Plan::Wrapper(only) => value(plans, only, text, out, depth),
-        Plan::Field(member) if !member.takes_null && text.word("null") => Ok(()),
+        Plan::Field(member) if !member.takes_null && text.word(b"null") => Ok(()),
         Plan::Field(member) => value(plans, &member.value, text, out, depth),
         Plan::Any(held) => any::any(plans, held, text, out, depth),
         Plan::Other => Err(Other),
@@ -78,26 +77,32 @@ pub fn members(
     let (mut before, mut has_type, mut next) = (false, false, 0);
     while !text.closes(b'}', before)? {
         before = true;
-        let name = text.name()?;
-        if in_any && name == any::TYPE {
-            if has_type {
-                return Err(Other);
+        let index = match object.likely(next, text) {
+            Some(index) => index,
+            None => {
+                let name = text.name()?;
+                if in_any && *name == *any::TYPE {
+                    if has_type {
+                        return Err(Other);
+                    }
+                    has_type = true;
+                    text.string()?;
+                    continue;
+                }
+                match object.names.get(&*name) {
+                    Some(index) => *index,
+                    None if object.ignores(&name) => {
+                        text.skip()?;
+                        continue;
+                    }
+                    None => return Err(Other),
+                }
             }
-            has_type = true;
-            text.string()?;
-            continue;
-        }
-        let Some(index) = object.index(&name, next) else {
-            if object.ignored.as_ref().is_some_and(|own| own.iter().all(|other| *other != name)) {
-                return Err(Other);
-            }
-            text.skip()?;
-            continue;
         };
         next = index + 1;
         seen.add(index)?;
         let member = &object.members[index];
-        if !member.takes_null && text.word("null") {
+        if !member.takes_null && text.word(b"null") {
             continue;
         }
         if member.oneof >= 0 {
@@ -113,24 +118,24 @@ pub fn members(
 
 /// The members that an object has, by index.
 struct Seen {
-    first: u128,
+    first: u64,
     others: Vec<bool>,
 }
 
 impl Seen {
     fn new(count: usize) -> Seen {
-        Seen { first: 0, others: vec![false; count.saturating_sub(128)] }
+        Seen { first: 0, others: vec![false; count.saturating_sub(64)] }
     }
 
     /// Adds a member; fails if it is there already.
     fn add(&mut self, index: usize) -> Step {
-        let before = if index < 128 {
+        let before = if index < 64 {
             let bit = 1 << index;
             let before = self.first & bit != 0;
             self.first |= bit;
             before
         } else {
-            std::mem::replace(&mut self.others[index - 128], true)
+            std::mem::replace(&mut self.others[index - 64], true)
         };
         if before {
             Err(Other)
@@ -160,10 +165,10 @@ fn value(
     match kind {
         Value::Scalar(scalar) => scalar.read(text, out),
         Value::Message { head, end, plan } => {
-            out.extend_from_slice(head);
+            head.append(out);
             if !end.is_empty() {
                 message(plans, *plan, text, out, depth + 1)?;
-                out.extend_from_slice(end);
+                end.append(out);
                 return Ok(());
             }
             let start = out.len();
@@ -174,7 +179,7 @@ fn value(
         }
         Value::List { head, item } => {
             let start = out.len();
-            out.extend_from_slice(head);
+            head.append(out);
             if !head.is_empty() {
                 out.push(0);
             }
@@ -200,7 +205,7 @@ fn value(
                 if depth >= MAX_DEPTH {
                     return Err(Other);
                 }
-                out.extend_from_slice(head);
+                head.append(out);
                 let start = out.len();
                 out.push(0);
                 // A key is a string in JSON, also if it spells a number.
