@@ -135,6 +135,7 @@ async def open_gateway(
     balancing: Balancing = SETTINGS_ONLY,
     metric_files: MetricFiles | None = None,
     changed: Changed | None = None,
+    generation: int = 1,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
@@ -142,7 +143,8 @@ async def open_gateway(
     leave for their back end. `sockets`, if given, are bound to the configured address already;
     `logs`, if given, are already open; `metric_files` are those of a worker among others.
     `balancing` has resolvers and policies of the program's own. `changed` is called with the paths
-    and tags that a call has changed, for workers that store replies.
+    and tags that a call has changed, for workers that store replies; `generation` is the number of
+    the settings.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -160,11 +162,9 @@ async def open_gateway(
         compose = _composition(
             *(logs, interceptors, balancing, metrics, traces, own_observers, stores, changed)
         )
-        first = await open_generation(config, compose)
-        health, path = Health(), config.health.path
-        exchange = Exchange(first.opened.site)
-        if path is not None:
-            exchange = HealthCheckedExchange(first.opened.site, path, health.answer)
+        first = await open_generation(config, compose, generation)
+        health = Health()
+        exchange = _exchange(config, first.opened, health)
         generations = Generations(first, compose, exchange)
         stack.push_async_callback(generations.close)
         listener = await stack.enter_async_context(
@@ -189,6 +189,14 @@ async def open_gateway(
             _count_nothing if metrics is None else metrics.by_value(RELOADS, "applied", "refused"),
             Errands(lambda: generations.current.described, stores, logs.audit, generations.reset),
         )
+
+
+def _exchange(config: Config, opened: OpenSite, health: Health) -> Exchange:
+    """Returns what answers requests: also those for the health check, if it has a path."""
+    path = config.health.path
+    if path is None:
+        return Exchange(opened.site)
+    return HealthCheckedExchange(opened.site, path, health.answer)
 
 
 def _composition(  # noqa: PLR0917 - what all sites share

@@ -8,7 +8,7 @@ site are closed. At most two generations serve: a further reload ends the older 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -17,13 +17,13 @@ from gateway.app.api_changes import Described, api_changes
 from gateway.app.file_limit import fit_connections
 from gateway.app.open_site import OpenSite
 from gateway.app.route_changes import route_changes
-from gateway.config.fixed import keep_fixed
 from gateway.config.limits import Limits
 from gateway.config.model import Config
+from gateway.config.process_settings import process_changes, why_not_in_one_process
 from gateway.endpoints.admin.operations import ReloadReport
 from gateway.exchange.exchange import Exchange
 from gateway.http.messages import Request
-from gateway.status import Code, StatusError
+from gateway.status import Code, StartUpError, StatusError
 
 logger = logging.getLogger("gateway")
 
@@ -73,7 +73,6 @@ async def open_generation(
     config: Config,
     compose: Compose,
     number: int = 1,
-    warnings: Sequence[str] = (),
     former: OpenSite | None = None,
 ) -> Generation:
     """Composes a site; closes its parts again if that fails.
@@ -84,8 +83,7 @@ async def open_generation(
     config, fitted = fit_connections(config)
     async with AsyncExitStack() as stack:
         opened = await compose(config, stack, former)
-        all_warnings = (*opened.warnings, *fitted, *warnings)
-        return Generation(number, config, opened, stack.pop_all(), all_warnings)
+        return Generation(number, config, opened, stack.pop_all(), (*opened.warnings, *fitted))
 
 
 class Generations:
@@ -119,13 +117,19 @@ class Generations:
     async def prepare(self, config: Config, number: int | None = None) -> Generation:
         """Composes the next generation, and puts nothing in force.
 
+        `number` is given by a supervisor, which starts other processes for settings that this one
+        cannot change.
+
         Raises:
             StartUpError: the configuration cannot be used; the message says why.
         """
-        kept, warnings = keep_fixed(self.current.config, config)
-        number = self.current.number + 1 if number is None else number
-        former = self.current.opened
-        return await open_generation(kept, self._compose, number, warnings, former)
+        if number is None:
+            number, running = self.current.number + 1, self.current.config
+            changes = process_changes(running, config)
+            why = why_not_in_one_process(list(changes), running, config)
+            if why:
+                raise StartUpError(why)
+        return await open_generation(config, self._compose, number, self.current.opened)
 
     async def report(self, prepared: Generation, *, compares: bool = True) -> ReloadReport:
         """Returns the changes that a prepared generation brings.

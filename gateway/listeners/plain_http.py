@@ -29,6 +29,7 @@ _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_BODY_BYTES: Final = 64 * 1024
 _REQUEST_S: Final = 10.0
 """The time limit for a request to arrive, and for its response to be sent."""
+_STEP_S: Final = 0.01
 _ANSWER_S: Final = 300.0
 """The time limit for the work between both: a reload composes the whole gateway."""
 
@@ -104,6 +105,13 @@ class PlainServer:
             self._servers.append(opened)
         for server in before:
             server.close()
+
+    async def finish(self, within_s: float) -> None:
+        """Waits for the responses to the requests that it has, for this time at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._open:  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(_STEP_S)
 
     def close(self) -> None:
         """Accepts no more connections, and closes the sockets."""

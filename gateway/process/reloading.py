@@ -13,6 +13,7 @@ from gateway.endpoints.admin.operations import ReloadReport, RouteRow
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Discard,
+    LogReload,
     Prepare,
     Prepared,
     Refused,
@@ -135,6 +136,9 @@ class Reloader:
                 return Swapped()
             if isinstance(order, Discard):
                 await self.discard()
+            elif isinstance(order, LogReload):
+                _log(order.report, logs_changes=True)
+                self._count("applied")
             else:
                 log_refusal(order.reason)
                 self._count("refused", dry_run=order.dry_run)
@@ -206,6 +210,8 @@ def _log(report: ReloadReport, *, logs_changes: bool) -> None:
         return
     for warning in report.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
+    for line in report.settings:
+        logger.info("%s", line, extra=about("gateway.reload.setting"))
     for line in report.changes[:_MOST_LINES]:
         is_finding = line.startswith("!")
         event = about("gateway.reload.finding" if is_finding else "gateway.reload.route")

@@ -18,12 +18,14 @@ from gateway.process.orders import (
     Drain,
     Leaving,
     LogRefusal,
+    LogReload,
     Order,
     Prepare,
     Question,
     ReloadAnswer,
     ReloadOrder,
     Report,
+    Retire,
     SetLevel,
     SetReady,
     StandIn,
@@ -148,11 +150,13 @@ class SupervisorLink:
             return
         if isinstance(order, Drain):
             shutdown.begin(is_for_all=True)
+        elif isinstance(order, Retire):
+            shutdown.retire(order)
         elif isinstance(order, Cut):
             shutdown.end_at_once()
         elif isinstance(order, StandIn):
             self._accept_for(order)
-        elif isinstance(order, Prepare | Swap | Discard | LogRefusal):
+        elif isinstance(order, Prepare | Swap | Discard | LogReload | LogRefusal):
             assert self._loop is not None  # noqa: S101 - the loop calls this method
             before = self._reloading
             self._reloading = self._loop.create_task(self._reload(order, before))

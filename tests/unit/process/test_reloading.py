@@ -72,7 +72,9 @@ def test_the_supervisor_goes_on_and_a_worker_logs_the_refusal(
 ) -> None:
     read, worker = Reading(Config()), Worker()
     swapped: list[object] = []
-    reload = WorkersReload(Config(), [worker], read, lambda *new: swapped.append(new))
+    reload = WorkersReload(
+        Config(), [worker], read, lambda *new: swapped.append(new), lambda _: pytest.fail("starts")
+    )
     said: list[object] = []
     for dry_run in (True, False):
         worker.orders.clear()

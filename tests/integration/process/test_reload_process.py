@@ -1,0 +1,156 @@
+"""Reloads that change the process: its addresses, TLS, the number of workers, and its logs."""
+
+import asyncio
+import json
+import re
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.process.test_admin import ask, ask_json
+from tests.integration.process.test_drain import Served, answered, served
+from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
+from tests.support.command_line import run
+from tests.support.polling import first
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs SO_REUSEPORT balancing"),
+]
+
+
+_EVERY_S = 0.02
+"""The pause between the requests of a client, so that workers can start on a small machine."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Place(Reloadable):
+    """Settings in a file alone: flags would win over it."""
+
+    def put(self, **settings: object) -> None:
+        """Writes settings with an admin listener."""
+        self.write(json.dumps({"admin": {"listen": f"unix:{self.admin}"}} | settings))
+
+
+async def is_refused(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_an_address_moves_and_what_is_under_way_there_ends_well(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    before, after = free_port(), free_port()
+    place.put(listen=f"127.0.0.1:{before}", workers=2)
+    async with served(tmp_path, None, *place.flags) as gateway, AsyncExitStack() as stack:
+        await place.all_serve(2)
+        kept, late = await gateway.connect(stack), await gateway.connect(stack)
+        await answered(kept, "/v1/echo/first")
+        await late.send("GET /v1/echo:sleep?duration=2s HTTP/1.1\r\nHost: a\r\n\r\n")
+        with socket.create_server(("127.0.0.1", after)):
+            place.put(listen=f"127.0.0.1:{after}", workers=2)
+            status, answer = await place.reload()
+            assert status == 400
+            assert answer["error"]["message"].startswith(
+                f"cannot listen on 127.0.0.1:{after}: the port is taken"
+            )
+        assert await status_of(gateway, "/v1/echo/a") == 200
+
+        line = f"~ listen 127.0.0.1:{before} -> 127.0.0.1:{after}"
+        tried = await asyncio.to_thread(
+            run, "reload", "--dry-run", "--admin", f"unix:{place.admin}"
+        )
+        assert tried.stdout.startswith(f"{line}\n"), tried.stdout + tried.stderr
+        assert await is_refused(after)
+        status, done = await place.reload()
+        assert (status, done["generation"], done["settings"]) == (200, 2, [line]), done
+        await first(lambda: is_refused(before), bool)
+        assert (await answered(kept, "/v1/echo/last")).header("Connection") == "close"
+        assert (await late.answer()).status == 200
+        gateway.port = after
+        assert await status_of(gateway, "/v1/echo/a") == 200
+        found = await ask_json(place.admin, "/status")
+        assert (found["listen"], found["generation"]) == (f"http://127.0.0.1:{after}", 2)
+
+
+class Clients:
+    """Requests on kept and on new connections, and streams; every one must be answered."""
+
+    def __init__(self, gateway: Served, stack: AsyncExitStack) -> None:
+        self._gateway = gateway
+        self._stack = stack
+        self.is_over = False
+        self.done = self.moved = 0
+        self.all = asyncio.gather(*(one() for one in (self._keep, self._keep, self._new) * 2))
+        self.streams = asyncio.gather(self._stream(), self._stream())
+
+    async def _keep(self) -> None:
+        client = await self._gateway.connect(self._stack)
+        while not self.is_over:
+            await asyncio.sleep(_EVERY_S)
+            self.done += 1
+            if (await answered(client, "/v1/echo/kept")).header("Connection") == "close":
+                self.moved += 1
+                client = await self._gateway.connect(self._stack)
+
+    async def _new(self) -> None:
+        while not self.is_over:
+            await asyncio.sleep(_EVERY_S)
+            self.done += 1
+            assert await status_of(self._gateway, "/v1/echo/new") == 200
+
+    async def _stream(self) -> None:
+        while not self.is_over:
+            client = await self._gateway.connect(self._stack)
+            await client.send(REPEAT.format("3&interval=0.2s"))
+            answer = await client.reader.readuntil(b"\r\n0\r\n\r\n")
+            assert answer.count(b'"x"') == 3, answer
+            client.writer.close()
+
+
+async def test_the_number_of_workers_and_their_logs_change_and_no_request_is_lost(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    settings = {"listen": f"127.0.0.1:{free_port()}"}
+    place.put(**settings, workers=1, supervisor={"always": True})
+    async with served(tmp_path, None, *place.flags) as gateway, AsyncExitStack() as stack:
+        await place.all_serve(1)
+        clients = Clients(gateway, stack)
+        await first(lambda: asyncio.sleep(0, clients.done), lambda done: done > 50)
+        for generation, (workers, more) in enumerate(
+            [
+                (2, {}),
+                (1, {"log": {"events": str(tmp_path / "events.log")}, "health": {"path": "/up"}}),
+            ],
+            2,
+        ):
+            place.put(**settings, workers=workers, **more)
+            status, done = await place.reload()
+            assert (status, done.get("generation")) == (200, generation), done
+            found = (await ask_json(place.admin, "/workers"))["workers"]
+            assert [one["state"] for one in found] == ["serving"] * workers
+        clients.is_over = True
+        await clients.all
+        await clients.streams
+        assert clients.moved >= 4
+        print(f"{clients.done} requests, {clients.moved} connections opened again")
+        assert "gateway.reloaded" in (tmp_path / "events.log").read_text()
+        assert await status_of(gateway, "/up") == 200
+        _, text = await ask(place.admin, "/metrics")
+        counted = re.findall(
+            r"^http_server_request_duration_seconds_count{.* (\S+)$", text, re.MULTILINE
+        )
+        assert sum(map(float, counted)) >= clients.done, "no counter has fallen"
+        assert 'gateway_reloads_total{outcome="applied"} 2' in text
