@@ -17,7 +17,7 @@ from gateway.endpoints.admin.operations import MOST_ENDPOINTS, EndpointRow, Relo
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
-from gateway.listeners.listener import Listener, open_listener
+from gateway.listeners.movable import MovableListener, open_movable_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.schema.used_files import schema_hash
@@ -44,14 +44,11 @@ Changed = Callable[[Collection[str], Collection[str]], None]
 class Gateway:
     """A running gateway."""
 
-    address: str
-    """The address it listens on: `host:port` with the real port, or `unix:/path`."""
     exchange: Exchange
     """Answers the requests; its `site` is replaced by a reload."""
     generations: Generations
-    listener: Listener
-    """The listener that accepts the connections."""
-    scheme: str
+    listener: MovableListener
+    """The listener that accepts the connections; a reload can move it."""
     exposition: Exposition | None
     """The text of the metrics; None if they are off."""
     health: Health
@@ -82,6 +79,16 @@ class Gateway:
     def warnings(self) -> Sequence[str]:
         """Warnings for the operator about the settings in force, one per line."""
         return self.generations.current.warnings
+
+    @property
+    def address(self) -> str:
+        """The address it listens on: `host:port` with the real port, or `unix:/path`."""
+        return self.listener.current.address
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL: http or https."""
+        return self.config.scheme
 
     @property
     def url(self) -> str:
@@ -167,9 +174,7 @@ async def open_gateway(
         exchange = _exchange(config, first.opened, health)
         generations = Generations(first, compose, exchange)
         stack.push_async_callback(generations.close)
-        listener = await stack.enter_async_context(
-            open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
-        )
+        listener = await stack.enter_async_context(open_movable_listener(config, exchange, sockets))
         generations.listener = listener
         if metrics is not None:
             readings = PartsReadings(lambda: generations.current, listener.tls_reloads, stores)
@@ -178,11 +183,9 @@ async def open_gateway(
             _open_push(config, metrics, metric_files, stack)
             stack.callback(sampler.stop)
         yield Gateway(
-            listener.address,
             exchange,
             generations,
             listener,
-            config.scheme,
             None if metrics is None else metrics.exposition,
             health,
             failures,

@@ -45,10 +45,11 @@ def process_changes(running: Config, wanted: Config) -> dict[str, str]:
 def why_not_in_one_process(changes: Sequence[str], running: Config, wanted: Config) -> str:
     """Returns the reason why one process without a supervisor cannot change these settings.
 
-    `changes` are names that `process_changes` has found and the process cannot change. Empty if it
-    can change everything.
+    `changes` are the names that `process_changes` has found. Empty if it can change all of them:
+    the address, and the members of `tls`, but not whether there is TLS, which metrics and traces
+    show as the scheme.
     """
-    names = list(changes)
+    names = [one for one in changes if one != "listen" and not one.startswith("tls.")]
     if wanted.supervisor.always and not running.supervisor.always:
         names.append(_AT_START)
     if not names:

@@ -93,6 +93,11 @@ class Listener:
         else:
             self._servers[number] = opened
 
+    @property
+    def own_sockets(self) -> Sockets:
+        """The sockets that it owns."""
+        return self._sockets.get(_OWN, [])
+
     def cease(self, number: int) -> None:
         """Stops accepting connections of sockets that were passed to `accept_from`."""
         _close(self._servers.pop(number, ()))
@@ -335,6 +340,15 @@ async def _opened(opening: Awaitable[object]) -> None:
         await opening
 
 
+def read_tls(tls: TlsServer | None) -> TlsContexts | None:
+    """Reads the TLS files of a listener, if it has any.
+
+    Raises:
+        TlsError: a file is invalid or cannot be read.
+    """
+    return None if tls is None else TlsContexts(tls)
+
+
 @asynccontextmanager
 async def open_listener(
     listen: str,
@@ -352,7 +366,7 @@ async def open_listener(
         ListenError: the port cannot be opened.
         TlsError: the TLS files are invalid or cannot be read.
     """
-    contexts = None if tls is None else TlsContexts(tls)
+    contexts = read_tls(tls)
     sockets = open_sockets(listen) if sockets is None else sockets
     listener = Listener(responder, address_of(listen, sockets), contexts)
     await listener.start(sockets)

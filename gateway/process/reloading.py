@@ -61,13 +61,13 @@ class Reloader:
                 raise StartUpError("the gateway is ending")
             try:
                 report = await self.prepare(await self._new_settings(self._read))
+                if dry_run:
+                    await self.discard()
+                else:
+                    await self.swap()
             except StartUpError:
                 self._count("refused", dry_run=dry_run)
                 raise
-            if dry_run:
-                await self.discard()
-            else:
-                await self.swap()
             return report
 
     async def _new_settings(self, read: Callable[[], Config]) -> Config:
@@ -161,10 +161,14 @@ class Reloader:
         if self._prepared is None:
             return
         (prepared, report), self._prepared = self._prepared, None
-        await self._gateway.generations.swap(prepared)
+        try:
+            await self._gateway.generations.swap(prepared)
+        except StartUpError as error:  # the new address was taken meanwhile
+            log_refusal(str(error))
+            raise
         operations = self._operations
         operations.config, operations.routes = self._gateway.config, self.routes()
-        operations.generation = prepared.number
+        operations.generation, operations.url = prepared.number, self._gateway.url
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
         if logs_changes:  # of several workers one counts

@@ -15,7 +15,6 @@ from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details, ReloadReport
-from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, give_back_now, keep_freed_memory
 from gateway.process.loop_watch import watch_loop
@@ -163,8 +162,8 @@ async def _finish(
     """Drains the port, and then ends the tasks; returns the number of requests that were cut."""
     is_closed = shutdown.is_for_all and not is_port_kept
     options, keeps = shutdown.limits(gateway.config.drain), shutdown.is_retirement
-    cut = await drain(
-        *(gateway.listener, options, shutdown.cut), is_port_closed=is_closed, keeps_upgrades=keeps
+    cut = await gateway.listener.drain(
+        options, shutdown.cut, is_port_closed=is_closed, keeps_upgrades=keeps
     )
     for task in background:
         task.cancel()
@@ -187,7 +186,7 @@ def _show(
             manager.reloading(is_going_on=False)
 
     def counts() -> Told:
-        connections = gateway.listener.port.connections
+        connections = gateway.listener.connections
         return Told(len(connections), sum(one.is_busy for one in connections))
 
     def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument

@@ -227,11 +227,11 @@ class SupervisorLink:
         """Accepts the connections of the workers in the last order, and of no others."""
         gateway = self._gateway
         assert gateway is not None  # noqa: S101 - only workers that serve get orders
-        assert gateway.listener is not None  # noqa: S101 - this one was opened with a port
         while self._standing != self._ordered:
             for number in self._standing - self._ordered:
                 self._standing.discard(number)
-                gateway.listener.cease(number)
+                gateway.listener.current.cease(number)
             for number in self._ordered - self._standing:
                 self._standing.add(number)
-                await gateway.listener.accept_from(number, self.assignment.neighbours[number])
+                sockets = self.assignment.neighbours[number]
+                await gateway.listener.current.accept_from(number, sockets)

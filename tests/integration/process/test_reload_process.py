@@ -15,6 +15,7 @@ from tests.integration.process.test_drain import Served, answered, served
 from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
 from tests.support.command_line import run
 from tests.support.polling import first
+from tests.support.redis_server import free_port
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,12 +25,6 @@ pytestmark = [
 
 _EVERY_S = 0.02
 """The pause between the requests of a client, so that workers can start on a small machine."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Place(Reloadable):
