@@ -164,10 +164,9 @@ async def open_gateway(
         failures = RecentFailures()
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
-        own_observers = [] if config.admin.listen is None else [failures]
         stores = SharedStores(None if metrics is None else metrics.store)
         compose = _composition(
-            *(logs, interceptors, balancing, metrics, traces, own_observers, stores, changed)
+            *(logs, interceptors, balancing, metrics, traces, failures, stores, changed)
         )
         first = await open_generation(config, compose, generation)
         health = Health()
@@ -208,7 +207,7 @@ def _composition(  # noqa: PLR0917 - what all sites share
     balancing: Balancing,
     metrics: Metrics | None,
     traces: Traces | None,
-    observers: Sequence[Observer],
+    failures: Observer,
     stores: SharedStores,
     changed: Changed | None,
 ) -> Compose:
@@ -224,7 +223,7 @@ def _composition(  # noqa: PLR0917 - what all sites share
             metrics=metrics,
             traces=traces,
             stores=stores,
-            more_observers=observers,
+            more_observers=[] if config.admin.listen is None else [failures],
         )
         if changed is not None and opened.cache is not None and opened.cache.shared is None:
             opened.cache.tell = changed

@@ -24,6 +24,8 @@ _OF_SITE: Final = {
     "supervisor.start_s",
 }
 """The members of these sections that every reload changes."""
+_MOVABLE: Final = ("listen", "tls.", "admin.", "reload.watch")
+"""The beginnings of the names that one process changes by itself."""
 _AT_START: Final = "supervisor.always"
 _ADDRESSES: Final = {"listen", "admin.listen", "health.path"}
 
@@ -46,10 +48,10 @@ def why_not_in_one_process(changes: Sequence[str], running: Config, wanted: Conf
     """Returns the reason why one process without a supervisor cannot change these settings.
 
     `changes` are the names that `process_changes` has found. Empty if it can change all of them:
-    the address, and the members of `tls`, but not whether there is TLS, which metrics and traces
+    the addresses, and the members of `tls`, but not whether there is TLS, which metrics and traces
     show as the scheme.
     """
-    names = [one for one in changes if one != "listen" and not one.startswith("tls.")]
+    names = [one for one in changes if not one.startswith(_MOVABLE)]
     if wanted.supervisor.always and not running.supervisor.always:
         names.append(_AT_START)
     if not names:

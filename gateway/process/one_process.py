@@ -22,9 +22,9 @@ from gateway.endpoints.admin.operations import (
     RouteRow,
     WorkerState,
 )
-from gateway.process.admin import AdminListener
 from gateway.process.inspection import Inspector
 from gateway.process.orders import Told
+from gateway.process.own_admin import OwnAdmin, served_admin
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.telemetry.following import Follow, Followed
@@ -61,6 +61,10 @@ class OneProcess:
         """Carries out an errand; None before the gateway serves."""
         self.drop_changed: Callable[..., None] = _drop_nothing
         """Drops the stored replies with the paths or tags that another worker has changed."""
+        self.admin: OwnAdmin | None = None
+        """The admin listener, which a reload can move; None in a worker."""
+        self.has_new_config: Callable[[], None] = _do_nothing
+        """Called when a reload has put other settings in force."""
         self._inspector = Inspector()
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
@@ -184,6 +188,10 @@ class OneProcess:
             self._set_ready(not self.is_draining)
 
 
+def _do_nothing() -> None:
+    """Does nothing: before the gateway serves, nothing depends on its settings."""
+
+
 def _drop_nothing(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
     """Drops nothing: before the gateway serves, it has stored nothing."""
 
@@ -206,9 +214,8 @@ async def operated(
         StartUpError: the admin listener cannot be opened.
     """
     operations = OneProcess(config, logs.levels)
-    if is_worker or config.admin.listen is None:
+    if is_worker:
         yield operations
         return
-    listener = AdminListener(config, config.admin.listen, sockets)
-    async with listener.serve(operations, logs.audit):
+    async with served_admin(config, operations, logs.audit, sockets) as operations.admin:
         yield operations

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.app.gateway import Gateway
 from gateway.app.generations import Generation
@@ -46,6 +46,8 @@ class Reloader:
         self._operations = operations
         self._read = read
         self._prepared: tuple[Generation, ReloadReport] | None = None
+        self._admin: Any = None
+        """The admin listener of the prepared settings; None if that stays."""
         self._is_closed = False
         self._one_at_a_time = asyncio.Lock()
 
@@ -100,6 +102,7 @@ class Reloader:
         generations = self._gateway.generations
         try:
             prepared = await generations.prepare(config, generation)
+            await self._stage_admin(prepared)
         except StartUpError as error:
             log_refusal(str(error))
             raise
@@ -110,9 +113,11 @@ class Reloader:
             report = await generations.report(prepared, compares=compares)
             why = prepared.config.reload.refusal(report.changes)
         except BaseException:
+            self._discard_admin()
             await prepared.stack.aclose()
             raise
         if why:
+            self._discard_admin()
             await prepared.stack.aclose()
             log_refusal(why)
             raise StartUpError(why)
@@ -154,6 +159,7 @@ class Reloader:
         """Closes what was prepared and not put in force."""
         if self._prepared is not None:
             prepared, self._prepared = self._prepared[0], None
+            self._discard_admin()
             await prepared.stack.aclose()
 
     async def swap(self, *, logs_changes: bool = True) -> None:
@@ -164,15 +170,36 @@ class Reloader:
         try:
             await self._gateway.generations.swap(prepared)
         except StartUpError as error:  # the new address was taken meanwhile
+            self._discard_admin()
             log_refusal(str(error))
             raise
         operations = self._operations
         operations.config, operations.routes = self._gateway.config, self.routes()
         operations.generation, operations.url = prepared.number, self._gateway.url
+        if operations.admin is not None:
+            staged, self._admin = self._admin, None
+            await operations.admin.use(operations.config, staged)
+        operations.has_new_config()
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
         if logs_changes:  # of several workers one counts
             self._count("applied")
+
+    async def _stage_admin(self, prepared: Generation) -> None:
+        """Opens the admin listener of prepared settings; closes them again if that fails."""
+        if self._operations.admin is None:
+            return
+        try:
+            self._admin = self._operations.admin.stage(prepared.config)
+        except BaseException:
+            await prepared.stack.aclose()
+            raise
+
+    def _discard_admin(self) -> None:
+        """Closes the admin listener of settings that are not used."""
+        staged, self._admin = self._admin, None
+        if self._operations.admin is not None:
+            self._operations.admin.discard(staged)
 
     def routes(self) -> Sequence[RouteRow]:
         """Returns the routes in force."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.process.test_admin import ask, ask_json
-from tests.integration.process.test_drain import Served, answered, served
+from tests.integration.process.test_drain import Served, answered, both, served
 from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
 from tests.support.command_line import run
 from tests.support.polling import first
@@ -44,39 +44,61 @@ async def is_refused(port: int) -> bool:
     return False
 
 
-async def test_an_address_moves_and_what_is_under_way_there_ends_well(tmp_path: Path) -> None:
+@both
+async def test_addresses_move_and_what_is_under_way_there_ends_well(
+    tmp_path: Path, workers: int
+) -> None:
     place = Place(tmp_path)
     before, after = free_port(), free_port()
-    place.put(listen=f"127.0.0.1:{before}", workers=2)
+    old, new = place.admin, tmp_path / "new.sock"
+    place.put(listen=f"127.0.0.1:{before}", workers=workers)
     async with served(tmp_path, None, *place.flags) as gateway, AsyncExitStack() as stack:
-        await place.all_serve(2)
+        await place.all_serve(workers)
         kept, late = await gateway.connect(stack), await gateway.connect(stack)
         await answered(kept, "/v1/echo/first")
         await late.send("GET /v1/echo:sleep?duration=2s HTTP/1.1\r\nHost: a\r\n\r\n")
+        moved = {"listen": f"127.0.0.1:{after}", "workers": workers}
+        place.put(**moved)
         with socket.create_server(("127.0.0.1", after)):
-            place.put(listen=f"127.0.0.1:{after}", workers=2)
             status, answer = await place.reload()
             assert status == 400
             assert answer["error"]["message"].startswith(
                 f"cannot listen on 127.0.0.1:{after}: the port is taken"
             )
+        place.put(**moved, admin={"listen": f"unix:{tmp_path}/none/a.sock"})
+        status, answer = await place.reload()
+        assert (status, "none/a.sock: expected a path" in answer["error"]["message"]) == (400, True)
+        assert await is_refused(after)
+        if workers == 1:
+            place.put(**moved | {"workers": 2})
+            status, answer = await place.reload()
+            assert answer["error"]["message"].startswith("workers: one process cannot change this")
         assert await status_of(gateway, "/v1/echo/a") == 200
 
-        line = f"~ listen 127.0.0.1:{before} -> 127.0.0.1:{after}"
-        tried = await asyncio.to_thread(
-            run, "reload", "--dry-run", "--admin", f"unix:{place.admin}"
-        )
-        assert tried.stdout.startswith(f"{line}\n"), tried.stdout + tried.stderr
+        place.put(**moved, admin={"listen": f"unix:{new}"}, reload={"watch": True})
+        lines = [
+            f"~ listen 127.0.0.1:{before} -> 127.0.0.1:{after}",
+            f"~ admin.listen unix:{old} -> unix:{new}",
+            "~ reload.watch false -> true",
+        ]
+        tried = await asyncio.to_thread(run, "reload", "--dry-run", "--admin", f"unix:{old}")
+        assert tried.stdout.splitlines()[:3] == lines, tried.stdout + tried.stderr
         assert await is_refused(after)
+        assert not new.exists()
         status, done = await place.reload()
-        assert (status, done["generation"], done["settings"]) == (200, 2, [line]), done
+        assert (status, done["generation"], done["settings"]) == (200, 2, lines), done
         await first(lambda: is_refused(before), bool)
         assert (await answered(kept, "/v1/echo/last")).header("Connection") == "close"
         assert (await late.answer()).status == 200
         gateway.port = after
         assert await status_of(gateway, "/v1/echo/a") == 200
-        found = await ask_json(place.admin, "/status")
+        found = await ask_json(new, "/status")
         assert (found["listen"], found["generation"]) == (f"http://127.0.0.1:{after}", 2)
+        assert not old.exists()
+        place.put(**moved, admin={"listen": f"unix:{new}"}, cors={"origins": ["https://a.example"]})
+        await first(
+            lambda: ask_json(new, "/status"), lambda found: found["generation"] == 3, within_s=20
+        )
 
 
 class Clients:
