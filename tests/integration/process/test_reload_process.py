@@ -16,6 +16,7 @@ from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
 from tests.support.command_line import run
 from tests.support.polling import first
 from tests.support.redis_server import free_port
+from tests.support.tls import Files
 
 pytestmark = [
     pytest.mark.slow,
@@ -171,3 +172,27 @@ async def test_the_number_of_workers_and_their_logs_change_and_no_request_is_los
         )
         assert sum(map(float, counted)) >= clients.done, "no counter has fallen"
         assert 'gateway_reloads_total{outcome="applied"} 2' in text
+
+
+async def test_tls_begins_on_an_address_that_widens(tmp_path: Path) -> None:
+    place, port = Place(tmp_path), free_port()
+    files = Files(tmp_path)
+    place.put(listen=f"127.0.0.1:{port}", supervisor={"always": True})
+    async with served(tmp_path, None, *place.flags) as gateway:
+        await place.all_serve(1)
+        assert await status_of(gateway, "/v1/echo/a") == 200
+        wide: dict[str, object] = {"listen": f"0.0.0.0:{port}", "supervisor": {"always": True}}
+        wide["tls"] = files.settings()
+        place.put(**wide)
+        status, done = await place.reload()
+        assert (status, done["settings"][:2]) == (
+            200,
+            [f"~ listen 127.0.0.1:{port} -> 0.0.0.0:{port}", "~ tls"],
+        ), done
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=files.context())
+        writer.write(b"GET /v1/echo/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b" 200 OK\r\n" in await reader.read()
+        writer.close()
+        place.put(**wide, auth={"store": "memory:"}, health={"path": "/up"})
+        status, answer = await place.reload()
+        assert answer["error"]["message"].startswith("auth.store: memory: is the memory of one")
