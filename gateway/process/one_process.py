@@ -65,6 +65,9 @@ class OneProcess:
         """The admin listener, which a reload can move; None in a worker."""
         self.has_new_config: Callable[[], None] = _do_nothing
         """Called when a reload has put other settings in force."""
+        self._waiting: dict[bool, asyncio.Future[ReloadReport]] = {}
+        """The reload that waits for the end of another one, by `dry_run`."""
+        self._one_reload = asyncio.Lock()
         self._inspector = Inspector()
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
@@ -127,9 +130,20 @@ class OneProcess:
         """
         if self.reloading is None or self._is_ending:
             raise StartUpError(f"the gateway is {'ending' if self._is_ending else 'starting'}")
+        # One that waits will read the same settings: all who ask meanwhile get its answer.
+        if dry_run not in self._waiting:
+            next_one = self._reload_next(self.reloading, dry_run=dry_run)
+            self._waiting[dry_run] = asyncio.ensure_future(next_one)
         # Its client may give up, but the reload must not stop half-way.
-        task = asyncio.ensure_future(self.reloading(dry_run=dry_run))
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._waiting[dry_run])
+
+    async def _reload_next(
+        self, reloading: Callable[..., Awaitable[ReloadReport]], *, dry_run: bool
+    ) -> ReloadReport:
+        """Reloads after the reload that is going on."""
+        async with self._one_reload:
+            del self._waiting[dry_run]  # from now on it reads the settings
+            return await reloading(dry_run=dry_run)
 
     def why_not_live(self) -> str:
         """Returns an empty text: a process that hangs does not answer at all."""
