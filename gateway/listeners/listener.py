@@ -22,6 +22,7 @@ from gateway.listeners.sockets import (
     ListenError,
     Sockets,
     address_of,
+    copy_of,
     end_socket,
     keep_rebindable,
     open_sockets,
@@ -136,7 +137,7 @@ class Listener:
             return [
                 await loop.create_server(
                     self._connection,
-                    sock=one.dup(),
+                    sock=copy_of(one),
                     backlog=BACKLOG,
                     ssl=self._tls.context,
                     ssl_handshake_timeout=self._limits.header_timeout_s,
@@ -146,7 +147,7 @@ class Listener:
             ]
         servers: list[asyncio.AbstractServer] = []
         for one in sockets:
-            own = one.dup()
+            own = copy_of(one)
             if one.family == AF_UNIX:
                 opening = loop.create_unix_server(
                     self._connection, sock=own, backlog=BACKLOG, **_KEEP_FILE

@@ -13,6 +13,7 @@ from gateway.listeners.sockets import (
     Sockets,
     accepts,
     beside,
+    copy_of,
     kernel_balances,
     open_shared,
     unix_path,
@@ -61,7 +62,7 @@ def refuse_taken(listen: str) -> None:
 
 def copies_of(sockets: Sockets) -> Sockets:
     """Returns copies of sockets, each of which accepts and is closed by itself."""
-    return [one.dup() for one in sockets]
+    return [copy_of(one) for one in sockets]
 
 
 def close_others(sockets: Sequence[Sockets], kept: Sequence[Sockets]) -> None:

@@ -20,6 +20,7 @@ from gateway.exchange.endpoints import EndpointRegistry
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response, origin_form
 from gateway.listeners.callers import Caller, caller_of
+from gateway.listeners.sockets import copy_of
 from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
@@ -97,7 +98,7 @@ class PlainServer:
             # A server closes its socket at its end, so each gets a duplicate.
             opened = await asyncio.start_server(
                 self.serve,
-                sock=one.dup(),
+                sock=copy_of(one),
                 limit=_MAX_HEAD_BYTES,
                 ssl=tls,
                 ssl_handshake_timeout=handshake_s,

@@ -167,6 +167,15 @@ def end_socket(listening: socket.socket, *, is_port_closed: bool) -> None:
     listening.close()
 
 
+def copy_of(one: socket.socket) -> socket.socket:
+    """Returns a copy of a listening socket, which accepts and is closed by itself.
+
+    `dup` alone would make the socket block for all who hold it, and so their event loops.
+    """
+    one.settimeout(0)
+    return one.dup()
+
+
 def keep_rebindable(sockets: Sockets) -> None:
     """Lets a successor have the port of sockets that listen while old connections fade away.
 

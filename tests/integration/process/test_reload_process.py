@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.process.test_admin import ask, ask_json
-from tests.integration.process.test_drain import Served, answered, both, served
+from tests.integration.process.test_drain import Served, answered, both, served, workers_of
 from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
 from tests.support.command_line import run
 from tests.support.polling import first
@@ -181,6 +181,12 @@ async def test_tls_begins_on_an_address_that_widens(tmp_path: Path) -> None:
     async with served(tmp_path, None, *place.flags) as gateway:
         await place.all_serve(1)
         assert await status_of(gateway, "/v1/echo/a") == 200
+        pids = workers_of(gateway.process.pid)
+        none = tmp_path / "none" / "events.log"
+        place.put(listen=f"0.0.0.0:{port}", log={"events": str(none)}, workers=2)
+        status, answer = await place.reload()
+        assert (status, str(none) in answer["error"]["message"]) == (400, True), answer
+        assert workers_of(gateway.process.pid) == pids, "those that could not start are gone"
         wide: dict[str, object] = {"listen": f"0.0.0.0:{port}", "supervisor": {"always": True}}
         wide["tls"] = files.settings()
         place.put(**wide)
