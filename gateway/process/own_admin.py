@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config.model import Config
 from gateway.listeners.moved_sockets import close_others, copies_of, refuse_taken, remove_files
-from gateway.process.admin import AdminListener
+
+if TYPE_CHECKING:
+    from gateway.process.admin import AdminListener
 
 _LAST_ANSWERS_S: Final = 10.0
 """Seconds in which a listener that was replaced can answer the requests that it has."""
@@ -24,7 +26,7 @@ class OwnAdmin:
         self._serving: tuple[AdminListener, asyncio.Event] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def stage(self, config: Config) -> AdminListener | None:
+    def stage(self, config: Config) -> "AdminListener | None":
         """Opens the listener of new settings beside that of before; None if it stays.
 
         Raises:
@@ -34,17 +36,17 @@ class OwnAdmin:
         if listen is None or config.admin == self._config.admin:
             return None
         if self._serving is not None and listen == self._config.admin.listen:
-            return AdminListener(config, listen, copies_of(self._serving[0].sockets))
+            return _opened(config, listen, copies_of(self._serving[0].sockets))
         refuse_taken(listen)
-        return AdminListener(config, listen)
+        return _opened(config, listen)
 
-    def discard(self, listener: AdminListener | None) -> None:
+    def discard(self, listener: "AdminListener | None") -> None:
         """Closes what `stage` has opened, and will not be used."""
         if listener is not None:
             kept = [] if self._serving is None else [self._serving[0].sockets]
             close_others([listener.sockets], kept)
 
-    async def use(self, config: Config, listener: AdminListener | None) -> None:
+    async def use(self, config: Config, listener: "AdminListener | None") -> None:
         """Serves on what `stage` has opened for these settings; the former answers its requests."""
         self._config, former = config, self._serving
         if listener is not None:
@@ -69,7 +71,7 @@ class OwnAdmin:
             await asyncio.wait(self._tasks)
 
     async def _serve(
-        self, listener: AdminListener, opened: "asyncio.Future[None]", stopped: asyncio.Event
+        self, listener: "AdminListener", opened: "asyncio.Future[None]", stopped: asyncio.Event
     ) -> None:
         try:
             async with listener.serve(self._operations, self._audit) as server:
@@ -83,6 +85,12 @@ class OwnAdmin:
             opened.set_exception(error)
 
 
+def _opened(config: Config, listen: str, sockets: list[Any] | None = None) -> "AdminListener":
+    from gateway.process.admin import AdminListener  # noqa: PLC0415 - only this listener needs it
+
+    return AdminListener(config, listen, sockets)
+
+
 @asynccontextmanager
 async def served_admin(
     config: Config, operations: Any, audit: Any, sockets: list[Any] | None
@@ -94,7 +102,7 @@ async def served_admin(
     """
     own = OwnAdmin(config, operations, audit)
     listen = config.admin.listen
-    await own.use(config, None if listen is None else AdminListener(config, listen, sockets))
+    await own.use(config, None if listen is None else _opened(config, listen, sockets))
     try:
         yield own
     finally:
