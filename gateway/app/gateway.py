@@ -17,7 +17,7 @@ from gateway.endpoints.admin.operations import MOST_ENDPOINTS, EndpointRow, Relo
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
-from gateway.listeners.listener import Listener, open_listener
+from gateway.listeners.movable import MovableListener, open_movable_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.catalog import Schema
 from gateway.schema.used_files import schema_hash
@@ -44,14 +44,11 @@ Changed = Callable[[Collection[str], Collection[str]], None]
 class Gateway:
     """A running gateway."""
 
-    address: str
-    """The address it listens on: `host:port` with the real port, or `unix:/path`."""
     exchange: Exchange
     """Answers the requests; its `site` is replaced by a reload."""
     generations: Generations
-    listener: Listener
-    """The listener that accepts the connections."""
-    scheme: str
+    listener: MovableListener
+    """The listener that accepts the connections; a reload can move it."""
     exposition: Exposition | None
     """The text of the metrics; None if they are off."""
     health: Health
@@ -82,6 +79,16 @@ class Gateway:
     def warnings(self) -> Sequence[str]:
         """Warnings for the operator about the settings in force, one per line."""
         return self.generations.current.warnings
+
+    @property
+    def address(self) -> str:
+        """The address it listens on: `host:port` with the real port, or `unix:/path`."""
+        return self.listener.current.address
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URL: http or https."""
+        return self.config.scheme
 
     @property
     def url(self) -> str:
@@ -135,6 +142,7 @@ async def open_gateway(
     balancing: Balancing = SETTINGS_ONLY,
     metric_files: MetricFiles | None = None,
     changed: Changed | None = None,
+    generation: int = 1,
 ) -> AsyncIterator[Gateway]:
     """Opens a gateway that serves while the block runs; then everything is closed in reverse.
 
@@ -142,7 +150,8 @@ async def open_gateway(
     leave for their back end. `sockets`, if given, are bound to the configured address already;
     `logs`, if given, are already open; `metric_files` are those of a worker among others.
     `balancing` has resolvers and policies of the program's own. `changed` is called with the paths
-    and tags that a call has changed, for workers that store replies.
+    and tags that a call has changed, for workers that store replies; `generation` is the number of
+    the settings.
 
     Raises:
         SchemaError, SelectorError, RulesError, ReflectionError, PoolError, StoreUrlError,
@@ -155,21 +164,16 @@ async def open_gateway(
         failures = RecentFailures()
         metrics = _open_metrics(config, metric_files, stack)
         traces = await stack.enter_async_context(open_traces(config.tracing, config.scheme))
-        own_observers = [] if config.admin.listen is None else [failures]
         stores = SharedStores(None if metrics is None else metrics.store)
         compose = _composition(
-            *(logs, interceptors, balancing, metrics, traces, own_observers, stores, changed)
+            *(logs, interceptors, balancing, metrics, traces, failures, stores, changed)
         )
-        first = await open_generation(config, compose)
-        health, path = Health(), config.health.path
-        exchange = Exchange(first.opened.site)
-        if path is not None:
-            exchange = HealthCheckedExchange(first.opened.site, path, health.answer)
+        first = await open_generation(config, compose, generation)
+        health = Health()
+        exchange = _exchange(config, first.opened, health)
         generations = Generations(first, compose, exchange)
         stack.push_async_callback(generations.close)
-        listener = await stack.enter_async_context(
-            open_listener(config.listen, exchange, tls=config.tls, sockets=sockets)
-        )
+        listener = await stack.enter_async_context(open_movable_listener(config, exchange, sockets))
         generations.listener = listener
         if metrics is not None:
             readings = PartsReadings(lambda: generations.current, listener.tls_reloads, stores)
@@ -178,11 +182,9 @@ async def open_gateway(
             _open_push(config, metrics, metric_files, stack)
             stack.callback(sampler.stop)
         yield Gateway(
-            listener.address,
             exchange,
             generations,
             listener,
-            config.scheme,
             None if metrics is None else metrics.exposition,
             health,
             failures,
@@ -191,13 +193,21 @@ async def open_gateway(
         )
 
 
+def _exchange(config: Config, opened: OpenSite, health: Health) -> Exchange:
+    """Returns what answers requests: also those for the health check, if it has a path."""
+    path = config.health.path
+    if path is None:
+        return Exchange(opened.site)
+    return HealthCheckedExchange(opened.site, path, health.answer)
+
+
 def _composition(  # noqa: PLR0917 - what all sites share
     logs: Logs,
     interceptors: Sequence[Interceptor],
     balancing: Balancing,
     metrics: Metrics | None,
     traces: Traces | None,
-    observers: Sequence[Observer],
+    failures: Observer,
     stores: SharedStores,
     changed: Changed | None,
 ) -> Compose:
@@ -213,7 +223,7 @@ def _composition(  # noqa: PLR0917 - what all sites share
             metrics=metrics,
             traces=traces,
             stores=stores,
-            more_observers=observers,
+            more_observers=[] if config.admin.listen is None else [failures],
         )
         if changed is not None and opened.cache is not None and opened.cache.shared is None:
             opened.cache.tell = changed

@@ -8,22 +8,22 @@ site are closed. At most two generations serve: a further reload ends the older 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from gateway.app.api_changes import Described, api_changes
 from gateway.app.file_limit import fit_connections
 from gateway.app.open_site import OpenSite
 from gateway.app.route_changes import route_changes
-from gateway.config.fixed import keep_fixed
 from gateway.config.limits import Limits
 from gateway.config.model import Config
+from gateway.config.process_settings import process_changes, why_not_in_one_process
 from gateway.endpoints.admin.operations import ReloadReport
 from gateway.exchange.exchange import Exchange
 from gateway.http.messages import Request
-from gateway.status import Code, StatusError
+from gateway.status import Code, StartUpError, StatusError
 
 logger = logging.getLogger("gateway")
 
@@ -39,12 +39,20 @@ class Serving(Protocol):
     """The part of a listener that a reload needs."""
 
     @property
-    def connections(self) -> set[Any]:
+    def connections(self) -> Collection[Any]:
         """The open connections."""
         ...
 
     def apply(self, limits: Limits) -> None:
         """Applies new limits."""
+        ...
+
+    def stage(self, config: Config) -> Any:
+        """Prepares its move to another address or other TLS files; None if it stays."""
+        ...
+
+    async def move(self, move: Any) -> None:
+        """Moves it."""
         ...
 
 
@@ -62,6 +70,10 @@ class Generation:
     opened: OpenSite
     stack: AsyncExitStack
     warnings: tuple[str, ...]
+    move: Any = None
+    """The move of the listener that belongs to it; None if that stays."""
+    changes: tuple[str, ...] = ()
+    """A line for each setting of the process that differs."""
 
     @property
     def described(self) -> Described:
@@ -73,7 +85,6 @@ async def open_generation(
     config: Config,
     compose: Compose,
     number: int = 1,
-    warnings: Sequence[str] = (),
     former: OpenSite | None = None,
 ) -> Generation:
     """Composes a site; closes its parts again if that fails.
@@ -84,8 +95,7 @@ async def open_generation(
     config, fitted = fit_connections(config)
     async with AsyncExitStack() as stack:
         opened = await compose(config, stack, former)
-        all_warnings = (*opened.warnings, *fitted, *warnings)
-        return Generation(number, config, opened, stack.pop_all(), all_warnings)
+        return Generation(number, config, opened, stack.pop_all(), (*opened.warnings, *fitted))
 
 
 class Generations:
@@ -119,13 +129,29 @@ class Generations:
     async def prepare(self, config: Config, number: int | None = None) -> Generation:
         """Composes the next generation, and puts nothing in force.
 
+        `number` is given by a supervisor, which starts other processes for settings that this one
+        cannot change.
+
         Raises:
             StartUpError: the configuration cannot be used; the message says why.
         """
-        kept, warnings = keep_fixed(self.current.config, config)
-        number = self.current.number + 1 if number is None else number
         former = self.current.opened
-        return await open_generation(kept, self._compose, number, warnings, former)
+        if number is not None:
+            return await open_generation(config, self._compose, number, former)
+        number, running = self.current.number + 1, self.current.config
+        changes = process_changes(running, config)
+        why = why_not_in_one_process(list(changes), running, config)
+        if why:
+            raise StartUpError(why)
+        move = None if self.listener is None else self.listener.stage(config)
+        async with AsyncExitStack() as stack:
+            if move is not None:
+                stack.push_async_callback(move.undo)
+            prepared = await open_generation(config, self._compose, number, former)
+            if move is not None:
+                prepared.stack.push_async_callback(move.undo)
+            stack.pop_all()
+        return replace(prepared, move=move, changes=tuple(changes.values()))
 
     async def report(self, prepared: Generation, *, compares: bool = True) -> ReloadReport:
         """Returns the changes that a prepared generation brings.
@@ -138,10 +164,21 @@ class Generations:
             sides = current.described, prepared.described
             changes = (*await asyncio.to_thread(api_changes, *sides), *changes)
         routes = len(prepared.opened.transcoder.bindings)
-        return ReloadReport(prepared.number, routes, changes, prepared.warnings)
+        settings = prepared.changes
+        return ReloadReport(prepared.number, routes, changes, prepared.warnings, settings)
 
     async def swap(self, prepared: Generation) -> None:
-        """Puts a prepared generation in force; ends what is left of the last but one."""
+        """Puts a prepared generation in force; ends what is left of the last but one.
+
+        Raises:
+            StartUpError: another program has taken the new address; nothing has changed.
+        """
+        if self.listener is not None and prepared.move is not None:
+            try:
+                await self.listener.move(prepared.move)
+            except BaseException:
+                await prepared.stack.aclose()
+                raise
         if self._retirement is not None:
             await asyncio.wait([self._retirement], timeout=_PATIENCE_S)
         # Nothing is retired meanwhile, but the retirement may have ended.
@@ -150,7 +187,7 @@ class Generations:
             await asyncio.wait([self._retirement])
         old, self.current = self.current, prepared
         self._exchange.site = prepared.opened.site
-        connections: set[Any] = set()
+        connections: Collection[Any] = ()
         if self.listener is not None:
             self.listener.apply(prepared.config.limits)
             connections = self.listener.connections
@@ -180,7 +217,11 @@ _Pending = list[tuple[Any, Request]]
 
 
 async def _retire(
-    old: Generation, pending: _Pending, connections: set[Any], cut: asyncio.Event, keep_s: float
+    old: Generation,
+    pending: _Pending,
+    connections: Collection[Any],
+    cut: asyncio.Event,
+    keep_s: float,
 ) -> None:
     """Closes a generation after its requests; interrupts those that take longer than `keep_s`."""
     await _wait_for(pending, connections, keep_s, cut)
@@ -196,7 +237,7 @@ async def _retire(
 
 
 async def _wait_for(
-    pending: _Pending, connections: set[Any], timeout_s: float, cut: asyncio.Event | None
+    pending: _Pending, connections: Collection[Any], timeout_s: float, cut: asyncio.Event | None
 ) -> None:
     """Removes the requests that have ended from `pending`, until none is left or it is time."""
     loop = asyncio.get_running_loop()

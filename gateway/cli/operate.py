@@ -71,7 +71,7 @@ def reload_command(
     done = ask_or_fail(config, admin, "/reload", method="POST", body=body)
     for warning in done["warnings"]:
         say(visible(warning))
-    for change in done["changes"]:
+    for change in (*done["settings"], *done["changes"]):
         typer.echo(visible(change))
     changes = sum(not line.startswith("!") for line in done["changes"])
     summary = f"{changes} of the routes differ" if changes else "no route differs"

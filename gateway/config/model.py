@@ -70,12 +70,13 @@ class Config(Section):
     """Behave as grpc-gateway, as Envoy or as Google's services where a setting exists: a set of the
     settings below, which `gateway config` prints. A setting that is given itself wins."""
     listen: Annotated[str, Words("HOST:PORT, or unix:/path", "127.0.0.1:8080")] = "127.0.0.1:8080"
-    """The address to listen on, `host:port`; port 0 for any free port."""
+    """The address to listen on, `host:port`; port 0 for any free port. A reload opens a new address
+    before it closes the old one."""
     tls: TlsServer | None = None
     """TLS on `listen`; unset for plain HTTP."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 1
     """The number of processes that share the port; 0 for one per core, within the CPU affinity and
-    the CPU quota of the container."""
+    the CPU quota of the container. A reload changes it if there is a supervisor."""
     supervisor: SupervisorOptions = SupervisorOptions()
     drain: DrainOptions = DrainOptions()
     reload: ReloadOptions = ReloadOptions()

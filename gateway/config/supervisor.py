@@ -12,7 +12,8 @@ class SupervisorOptions(Section):
 
     always: bool = False
     """Supervise also one worker, `workers: 1`: it is replaced if it dies or hangs, and clients wait
-    meanwhile instead of being refused. With any other number, workers always are supervised."""
+    meanwhile instead of being refused. With any other number, workers always are supervised. Only a
+    start changes this; a supervisor lets a reload change every other setting."""
 
     hang_s: Seconds = 10.0
     """A worker whose event loop does not respond for this time is ended and replaced."""

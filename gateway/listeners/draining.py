@@ -14,17 +14,25 @@ _LAST_ANSWERS_S: Final = 2.0
 
 
 async def drain(
-    listener: Listener, options: DrainOptions, cut: asyncio.Event, *, is_port_closed: bool = True
+    listener: Listener,
+    options: DrainOptions,
+    cut: asyncio.Event,
+    *,
+    is_port_closed: bool = True,
+    keeps_upgrades: bool = False,
 ) -> int:
     """Stops accepting, and returns when all requests have ended; returns how many were cut.
 
     A kept connection gets an answer to its next request, with `Connection: close` (RFC 9112 section
     9.6). Without one it is closed after `options.idle_s`: closed at once, a request that its client
     is just sending would be lost. `cut` ends all requests at once. With `is_port_closed`, no other
-    process accepts connections of these sockets from now on.
+    process accepts connections of these sockets from now on. With `keeps_upgrades`, WebSockets last
+    as long as streams do; else they end at once.
     """
     port, loop = listener.port, asyncio.get_running_loop()
     listener.stop_accepting(is_port_closed=is_port_closed, idle_s=options.idle_s)
+    if not keeps_upgrades:
+        port.end_upgrades()
     since_s = loop.time()
     cut_count: int = 0
     is_streaming_over = False
@@ -34,8 +42,10 @@ async def drain(
             break
         if passed_s >= options.streams_s and not is_streaming_over:
             is_streaming_over, error = True, _shutting_down()
+            port.end_upgrades()
             cut_count += len([c for c in list(port.connections) if c.interrupt_stream(error)])
         await asyncio.sleep(_STEP_S)
+    port.end_upgrades()
     error = _shutting_down()
     cut_count += len([c for c in list(port.connections) if c.interrupt(error)])
     until_s = loop.time() + _LAST_ANSWERS_S

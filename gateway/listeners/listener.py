@@ -22,6 +22,7 @@ from gateway.listeners.sockets import (
     ListenError,
     Sockets,
     address_of,
+    copy_of,
     end_socket,
     keep_rebindable,
     open_sockets,
@@ -93,6 +94,11 @@ class Listener:
         else:
             self._servers[number] = opened
 
+    @property
+    def own_sockets(self) -> Sockets:
+        """The sockets that it owns."""
+        return self._sockets.get(_OWN, [])
+
     def cease(self, number: int) -> None:
         """Stops accepting connections of sockets that were passed to `accept_from`."""
         _close(self._servers.pop(number, ()))
@@ -131,7 +137,7 @@ class Listener:
             return [
                 await loop.create_server(
                     self._connection,
-                    sock=one.dup(),
+                    sock=copy_of(one),
                     backlog=BACKLOG,
                     ssl=self._tls.context,
                     ssl_handshake_timeout=self._limits.header_timeout_s,
@@ -141,7 +147,7 @@ class Listener:
             ]
         servers: list[asyncio.AbstractServer] = []
         for one in sockets:
-            own = one.dup()
+            own = copy_of(one)
             if one.family == AF_UNIX:
                 opening = loop.create_unix_server(
                     self._connection, sock=own, backlog=BACKLOG, **_KEEP_FILE
@@ -335,6 +341,15 @@ async def _opened(opening: Awaitable[object]) -> None:
         await opening
 
 
+def read_tls(tls: TlsServer | None) -> TlsContexts | None:
+    """Reads the TLS files of a listener, if it has any.
+
+    Raises:
+        TlsError: a file is invalid or cannot be read.
+    """
+    return None if tls is None else TlsContexts(tls)
+
+
 @asynccontextmanager
 async def open_listener(
     listen: str,
@@ -352,7 +367,7 @@ async def open_listener(
         ListenError: the port cannot be opened.
         TlsError: the TLS files are invalid or cannot be read.
     """
-    contexts = None if tls is None else TlsContexts(tls)
+    contexts = read_tls(tls)
     sockets = open_sockets(listen) if sockets is None else sockets
     listener = Listener(responder, address_of(listen, sockets), contexts)
     await listener.start(sockets)

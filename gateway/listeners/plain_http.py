@@ -20,6 +20,7 @@ from gateway.exchange.endpoints import EndpointRegistry
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request, Response, origin_form
 from gateway.listeners.callers import Caller, caller_of
+from gateway.listeners.sockets import copy_of
 from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
@@ -29,6 +30,7 @@ _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_BODY_BYTES: Final = 64 * 1024
 _REQUEST_S: Final = 10.0
 """The time limit for a request to arrive, and for its response to be sent."""
+_STEP_S: Final = 0.01
 _ANSWER_S: Final = 300.0
 """The time limit for the work between both: a reload composes the whole gateway."""
 
@@ -96,7 +98,7 @@ class PlainServer:
             # A server closes its socket at its end, so each gets a duplicate.
             opened = await asyncio.start_server(
                 self.serve,
-                sock=one.dup(),
+                sock=copy_of(one),
                 limit=_MAX_HEAD_BYTES,
                 ssl=tls,
                 ssl_handshake_timeout=handshake_s,
@@ -104,6 +106,13 @@ class PlainServer:
             self._servers.append(opened)
         for server in before:
             server.close()
+
+    async def finish(self, within_s: float) -> None:
+        """Waits for the responses to the requests that it has, for this time at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._open:  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(_STEP_S)
 
     def close(self) -> None:
         """Accepts no more connections, and closes the sockets."""

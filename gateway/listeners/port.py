@@ -38,8 +38,11 @@ class Port:
         self.slow.apply(limits)
 
     def drain(self, now_s: float) -> None:
-        """Lets each connection end with its next answer, and ends all WebSockets."""
+        """Lets each connection end with its next answer."""
         self.is_draining, self.draining_since_s = True, now_s
+
+    def end_upgrades(self) -> None:
+        """Ends all WebSockets."""
         for connection in list(self.connections):
             connection.end_upgrade()
 

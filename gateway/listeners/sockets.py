@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,14 @@ def open_sockets(listen: str) -> Sockets:
     return opened
 
 
-def open_shared(listen: str, count: int) -> list[Sockets]:
+def open_shared(listen: str, count: int, ours: Sequence[socket.socket] = ()) -> list[Sockets]:
     """Opens bound sockets, which do not listen yet, for each of `count` processes of one port.
 
     On Linux each process gets separate sockets, so the kernel balances connections: if all shared
     one, the process that wakes first could take nearly all of a burst. Connections that wait for a
     process stay while it is replaced. Elsewhere all share the same sockets.
+
+    The address may overlap with those of `ours`, open sockets on the same port.
 
     Raises:
         ListenError: the address is invalid, in use, or not an address of this machine.
@@ -69,10 +71,9 @@ def open_shared(listen: str, count: int) -> list[Sockets]:
                 undo.pop_all()
                 return [[only]] * count
             share = count > 1 and _KERNEL_BALANCES
-            first = [
-                undo.enter_context(opened)
-                for opened in _listening_on(*parse_address(listen), share=share)
-            ]
+            host, port = parse_address(listen)
+            opening = _listening_on(host, port, share=share, ours=ours)
+            first = [undo.enter_context(opened) for opened in opening]
             more = [_beside(first, undo) if share else first for _ in range(count - 1)]
         except (OSError, UnicodeError) as error:
             raise ListenError(why_not(listen, error)) from None
@@ -166,6 +167,15 @@ def end_socket(listening: socket.socket, *, is_port_closed: bool) -> None:
     listening.close()
 
 
+def copy_of(one: socket.socket) -> socket.socket:
+    """Returns a copy of a listening socket, which accepts and is closed by itself.
+
+    `dup` alone would make the socket block for all who hold it, and so their event loops.
+    """
+    one.settimeout(0)
+    return one.dup()
+
+
 def keep_rebindable(sockets: Sockets) -> None:
     """Lets a successor have the port of sockets that listen while old connections fade away.
 
@@ -203,18 +213,24 @@ def _listening_at(path: Path) -> socket.socket:
     return opened
 
 
-def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socket]:
+def _listening_on(
+    host: str, port: int, *, share: bool, ours: Sequence[socket.socket] = ()
+) -> Iterator[socket.socket]:
     """Yields a socket for each address of `host`; port 0 becomes the same free port for all."""
+    overlapping = [one for one in ours if _KERNEL_BALANCES and _port_of(one) == port]
+    for one in overlapping:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     missing: OSError | None = None
     some = False
     for family, *_, address in dict.fromkeys(found):
         where = (address[0], port, *address[2:])
         try:
-            if share:
+            if share and not overlapping:
                 # First bind without SO_REUSEPORT, which would hide that another program uses it.
                 _bound(family, where, share=False).close()
-            opened = _bound(family, where, share=share)
+            is_ours = bool(overlapping)
+            opened = _bound(family, where, share=share or is_ours, beside=is_ours)
         except OSError as error:
             if error.errno not in _NO_SUCH_ADDRESS:
                 raise
@@ -228,10 +244,28 @@ def _listening_on(host: str, port: int, *, share: bool) -> Iterator[socket.socke
 
 def _beside(first: Sockets, undo: ExitStack) -> Sockets:
     """More sockets on the ports of `first`."""
-    return [
-        undo.enter_context(_bound(s.family, s.getsockname(), share=True, beside=True))
-        for s in first
-    ]
+    return [undo.enter_context(beside(one)) for one in first]
+
+
+def beside(first: socket.socket) -> socket.socket:
+    """Opens another socket on the address of one of ours, between which the kernel balances."""
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _bound(first.family, first.getsockname(), share=True, beside=True)
+
+
+def kernel_balances() -> bool:
+    """True if several sockets of one address share its connections."""
+    return _KERNEL_BALANCES
+
+
+def unix_path(listen: str) -> Path | None:
+    """Returns the path of a unix socket; None for a port."""
+    return Path(listen.removeprefix(_UNIX)) if listen.startswith(_UNIX) else None
+
+
+def _port_of(one: socket.socket) -> int | None:
+    """Returns the port of a socket; None for a unix socket."""
+    return None if one.family == socket.AF_UNIX else int(one.getsockname()[1])
 
 
 def _bound(family: int, address: Any, *, share: bool, beside: bool = False) -> socket.socket:
@@ -270,7 +304,7 @@ def is_free(listen: str) -> bool:
     """
     check_listen(listen)
     if listen.startswith(_UNIX):
-        return not _accepts(Path(listen.removeprefix(_UNIX)))
+        return not accepts(Path(listen.removeprefix(_UNIX)))
     try:
         for one in _listening_on(*parse_address(listen), share=False):
             one.close()
@@ -281,7 +315,7 @@ def is_free(listen: str) -> bool:
     return True
 
 
-def _accepts(path: Path) -> bool:
+def accepts(path: Path) -> bool:
     """True if a program accepts connections at a socket file."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)

@@ -40,16 +40,16 @@ class AdminListener:
         """
         self._access = Access(config.admin, PAGE_PATHS)
         if sockets is not None:
-            self._sockets = sockets
+            self.sockets = sockets
             return
         before = os.umask(_ONLY_THIS_USER)
         try:
-            self._sockets = open_sockets(listen)
+            self.sockets = open_sockets(listen)
         finally:
             os.umask(before)
 
     @asynccontextmanager
-    async def serve(self, operations: Operations, audit: Audit) -> AsyncIterator[None]:
+    async def serve(self, operations: Operations, audit: Audit) -> AsyncIterator[PlainServer]:
         """Serves the admin endpoints while the block runs; `audit` records changes."""
         nodes = Nodes(operations)
         debug = debug_endpoints(operations) if operations.config.admin.debug else {}
@@ -61,12 +61,12 @@ class AdminListener:
         registry.add("GET", PATH, metrics_endpoint(lambda: operations.exposition))
         access, trail = self._access, AdminTrail(audit)
         serving = serve_endpoints(
-            *(self._sockets, registry, access.admit, failure), tls=access.tls, answered=trail
+            *(self.sockets, registry, access.admit, failure), tls=access.tls, answered=trail
         )
         async with nodes.announced(), serving as server:
             renewal = asyncio.create_task(_renew(access, server))
             try:
-                yield
+                yield server
             finally:
                 renewal.cancel()
 

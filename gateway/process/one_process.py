@@ -24,6 +24,7 @@ from gateway.endpoints.admin.operations import (
 )
 from gateway.process.inspection import Inspector
 from gateway.process.orders import Told
+from gateway.process.own_admin import OwnAdmin, served_admin
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.telemetry.following import Follow, Followed
@@ -60,6 +61,13 @@ class OneProcess:
         """Carries out an errand; None before the gateway serves."""
         self.drop_changed: Callable[..., None] = _drop_nothing
         """Drops the stored replies with the paths or tags that another worker has changed."""
+        self.admin: OwnAdmin | None = None
+        """The admin listener, which a reload can move; None in a worker."""
+        self.has_new_config: Callable[[], None] = _do_nothing
+        """Called when a reload has put other settings in force."""
+        self._waiting: dict[bool, asyncio.Future[ReloadReport]] = {}
+        """The reload that waits for the end of another one, by `dry_run`."""
+        self._one_reload = asyncio.Lock()
         self._inspector = Inspector()
         self._set_ready: Callable[[bool], None] | None = None
         self._since_s = time.monotonic()
@@ -122,9 +130,20 @@ class OneProcess:
         """
         if self.reloading is None or self._is_ending:
             raise StartUpError(f"the gateway is {'ending' if self._is_ending else 'starting'}")
+        # One that waits will read the same settings: all who ask meanwhile get its answer.
+        if dry_run not in self._waiting:
+            next_one = self._reload_next(self.reloading, dry_run=dry_run)
+            self._waiting[dry_run] = asyncio.ensure_future(next_one)
         # Its client may give up, but the reload must not stop half-way.
-        task = asyncio.ensure_future(self.reloading(dry_run=dry_run))
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._waiting[dry_run])
+
+    async def _reload_next(
+        self, reloading: Callable[..., Awaitable[ReloadReport]], *, dry_run: bool
+    ) -> ReloadReport:
+        """Reloads after the reload that is going on."""
+        async with self._one_reload:
+            del self._waiting[dry_run]  # from now on it reads the settings
+            return await reloading(dry_run=dry_run)
 
     def why_not_live(self) -> str:
         """Returns an empty text: a process that hangs does not answer at all."""
@@ -183,6 +202,10 @@ class OneProcess:
             self._set_ready(not self.is_draining)
 
 
+def _do_nothing() -> None:
+    """Does nothing: before the gateway serves, nothing depends on its settings."""
+
+
 def _drop_nothing(paths: Collection[str], tags: Collection[str], *, is_all: bool) -> None:
     """Drops nothing: before the gateway serves, it has stored nothing."""
 
@@ -205,11 +228,8 @@ async def operated(
         StartUpError: the admin listener cannot be opened.
     """
     operations = OneProcess(config, logs.levels)
-    if is_worker or config.admin.listen is None:
+    if is_worker:
         yield operations
         return
-    from gateway.process.admin import AdminListener  # noqa: PLC0415 - only this listener needs it
-
-    listener = AdminListener(config, config.admin.listen, sockets)
-    async with listener.serve(operations, logs.audit):
+    async with served_admin(config, operations, logs.audit, sockets) as operations.admin:
         yield operations

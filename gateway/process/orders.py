@@ -79,6 +79,18 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Retire:
+    """The order to end, because processes with new settings serve instead.
+
+    The requests in progress have `keep_s` seconds.
+    """
+
+    keep_s: float
+    is_port_closed: bool
+    """True if the new ones listen on another address."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """The order to end the requests in progress, and then to end."""
 
@@ -158,6 +170,13 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class LogReload:
+    """The order to log and count the reload that has started this process, with others."""
+
+    report: ReloadReport
+
+
+@dataclass(frozen=True, slots=True)
 class LogRefusal:
     """The order to log why settings cannot be used."""
 
@@ -186,8 +205,10 @@ class Swapped:
     """The report of a worker that uses new settings."""
 
 
-ReloadOrder = Prepare | Swap | Discard | LogRefusal
-Order = StandIn | Drain | Cut | Tell | SetLevel | SetReady | Question | Changed | ReloadOrder
+ReloadOrder = Prepare | Swap | Discard | LogReload | LogRefusal
+Order = (
+    StandIn | Drain | Retire | Cut | Tell | SetLevel | SetReady | Question | Changed | ReloadOrder
+)
 ReloadAnswer = Prepared | Refused | Swapped
 Report = Started | Told | Answer | Changed | Failed | Leaving | WantReload | ReloadAnswer
 
@@ -211,3 +232,5 @@ class Assignment:
     """The file for the counters of its place; None if metrics are off."""
     is_port_kept: bool = False
     """True if a service manager keeps the sockets for the next start."""
+    generation: int = 1
+    """The number of its settings since the start of the gateway."""

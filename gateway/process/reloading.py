@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.app.gateway import Gateway
 from gateway.app.generations import Generation
@@ -13,6 +13,7 @@ from gateway.endpoints.admin.operations import ReloadReport, RouteRow
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import (
     Discard,
+    LogReload,
     Prepare,
     Prepared,
     Refused,
@@ -45,6 +46,8 @@ class Reloader:
         self._operations = operations
         self._read = read
         self._prepared: tuple[Generation, ReloadReport] | None = None
+        self._admin: Any = None
+        """The admin listener of the prepared settings; None if that stays."""
         self._is_closed = False
         self._one_at_a_time = asyncio.Lock()
 
@@ -60,13 +63,13 @@ class Reloader:
                 raise StartUpError("the gateway is ending")
             try:
                 report = await self.prepare(await self._new_settings(self._read))
+                if dry_run:
+                    await self.discard()
+                else:
+                    await self.swap()
             except StartUpError:
                 self._count("refused", dry_run=dry_run)
                 raise
-            if dry_run:
-                await self.discard()
-            else:
-                await self.swap()
             return report
 
     async def _new_settings(self, read: Callable[[], Config]) -> Config:
@@ -99,6 +102,7 @@ class Reloader:
         generations = self._gateway.generations
         try:
             prepared = await generations.prepare(config, generation)
+            await self._stage_admin(prepared)
         except StartUpError as error:
             log_refusal(str(error))
             raise
@@ -109,9 +113,11 @@ class Reloader:
             report = await generations.report(prepared, compares=compares)
             why = prepared.config.reload.refusal(report.changes)
         except BaseException:
+            self._discard_admin()
             await prepared.stack.aclose()
             raise
         if why:
+            self._discard_admin()
             await prepared.stack.aclose()
             log_refusal(why)
             raise StartUpError(why)
@@ -135,6 +141,9 @@ class Reloader:
                 return Swapped()
             if isinstance(order, Discard):
                 await self.discard()
+            elif isinstance(order, LogReload):
+                _log(order.report, logs_changes=True)
+                self._count("applied")
             else:
                 log_refusal(order.reason)
                 self._count("refused", dry_run=order.dry_run)
@@ -150,6 +159,7 @@ class Reloader:
         """Closes what was prepared and not put in force."""
         if self._prepared is not None:
             prepared, self._prepared = self._prepared[0], None
+            self._discard_admin()
             await prepared.stack.aclose()
 
     async def swap(self, *, logs_changes: bool = True) -> None:
@@ -157,14 +167,39 @@ class Reloader:
         if self._prepared is None:
             return
         (prepared, report), self._prepared = self._prepared, None
-        await self._gateway.generations.swap(prepared)
+        try:
+            await self._gateway.generations.swap(prepared)
+        except StartUpError as error:  # the new address was taken meanwhile
+            self._discard_admin()
+            log_refusal(str(error))
+            raise
         operations = self._operations
         operations.config, operations.routes = self._gateway.config, self.routes()
-        operations.generation = prepared.number
+        operations.generation, operations.url = prepared.number, self._gateway.url
+        if operations.admin is not None:
+            staged, self._admin = self._admin, None
+            await operations.admin.use(operations.config, staged)
+        operations.has_new_config()
         operations.set_level(operations.config.log.level)
         _log(report, logs_changes=logs_changes)
         if logs_changes:  # of several workers one counts
             self._count("applied")
+
+    async def _stage_admin(self, prepared: Generation) -> None:
+        """Opens the admin listener of prepared settings; closes them again if that fails."""
+        if self._operations.admin is None:
+            return
+        try:
+            self._admin = self._operations.admin.stage(prepared.config)
+        except BaseException:
+            await prepared.stack.aclose()
+            raise
+
+    def _discard_admin(self) -> None:
+        """Closes the admin listener of settings that are not used."""
+        staged, self._admin = self._admin, None
+        if self._operations.admin is not None:
+            self._operations.admin.discard(staged)
 
     def routes(self) -> Sequence[RouteRow]:
         """Returns the routes in force."""
@@ -206,6 +241,8 @@ def _log(report: ReloadReport, *, logs_changes: bool) -> None:
         return
     for warning in report.warnings:
         logger.warning(warning.removeprefix("warning: "), extra=about("gateway.warning"))
+    for line in report.settings:
+        logger.info("%s", line, extra=about("gateway.reload.setting"))
     for line in report.changes[:_MOST_LINES]:
         is_finding = line.startswith("!")
         event = about("gateway.reload.finding" if is_finding else "gateway.reload.route")

@@ -15,7 +15,6 @@ from gateway.app.file_limit import raise_file_limit
 from gateway.app.gateway import Gateway, open_gateway
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import Details, ReloadReport
-from gateway.listeners.draining import drain
 from gateway.listeners.sockets import Sockets
 from gateway.process.allocator import give_back_memory, give_back_now, keep_freed_memory
 from gateway.process.loop_watch import watch_loop
@@ -97,7 +96,7 @@ async def serve(
                 await reloader.close()
                 logger.info("finishing the requests under way", extra=about("gateway.draining"))
                 operations.ends()
-                await shutdown.wait(gateway.config.drain.delay_s)
+                await shutdown.wait(shutdown.limits(gateway.config.drain).delay_s)
                 stopping()
                 cut = await _finish(gateway, shutdown, background, is_port_kept=is_port_kept)
             served_s = round(time.monotonic() - since_s, 3)
@@ -109,7 +108,12 @@ def _shared_with_workers(link: SupervisorLink | None) -> dict[str, Any]:
     """Returns the parts of a gateway that it shares with the other workers, as named arguments."""
     if link is None:
         return {}
-    return {"metric_files": link.assignment.metric_files, "changed": link.changed}
+    task = link.assignment
+    return {
+        "metric_files": task.metric_files,
+        "changed": link.changed,
+        "generation": task.generation,
+    }
 
 
 def _background(manager: ServiceManager) -> list[asyncio.Task[None]]:
@@ -156,8 +160,11 @@ async def _finish(
     is_port_kept: bool,
 ) -> int:
     """Drains the port, and then ends the tasks; returns the number of requests that were cut."""
-    is_closed, options = shutdown.is_for_all and not is_port_kept, gateway.config.drain
-    cut = await drain(gateway.listener, options, shutdown.cut, is_port_closed=is_closed)
+    is_closed = shutdown.is_for_all and not is_port_kept
+    options, keeps = shutdown.limits(gateway.config.drain), shutdown.is_retirement
+    cut = await gateway.listener.drain(
+        options, shutdown.cut, is_port_closed=is_closed, keeps_upgrades=keeps
+    )
     for task in background:
         task.cancel()
     return cut
@@ -179,7 +186,7 @@ def _show(
             manager.reloading(is_going_on=False)
 
     def counts() -> Told:
-        connections = gateway.listener.port.connections
+        connections = gateway.listener.connections
         return Told(len(connections), sum(one.is_busy for one in connections))
 
     def set_ready(is_ready: bool) -> None:  # noqa: FBT001 - its one argument

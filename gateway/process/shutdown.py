@@ -4,7 +4,8 @@ import asyncio
 import signal
 import time
 
-from gateway.process.orders import ONE_SIGNAL_S
+from gateway.config.drain import DrainOptions
+from gateway.process.orders import ONE_SIGNAL_S, Retire
 
 
 class Shutdown:
@@ -16,6 +17,7 @@ class Shutdown:
         self.cut = asyncio.Event()
         """Set when it must end at once."""
         self._signalled_s: float | None = None
+        self._keep_s: float | None = None
         self.is_for_all = True
         """True if no other process serves the port in its place."""
 
@@ -35,6 +37,24 @@ class Shutdown:
         if not self.begun.is_set() or is_for_all:
             self.is_for_all = is_for_all
         self.begun.set()
+
+    def retire(self, order: Retire) -> None:
+        """Begins the shutdown of a process in whose place others serve."""
+        self._keep_s = order.keep_s
+        self.begin(is_for_all=order.is_port_closed)
+
+    @property
+    def is_retirement(self) -> bool:
+        """True if others serve: WebSockets may last as long as other requests."""
+        return self._keep_s is not None
+
+    def limits(self, options: DrainOptions) -> DrainOptions:
+        """Returns the time limits of the drain; they are longer if others serve."""
+        keep_s = self._keep_s
+        if keep_s is None:
+            return options
+        update = {"delay_s": 0.0, "streams_s": keep_s, "grace_s": keep_s}
+        return options.model_copy(update=update)
 
     def end_at_once(self) -> None:
         """Begins the shutdown, and ends the requests in progress."""

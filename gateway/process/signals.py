@@ -55,13 +55,21 @@ def reload_when_told(operations: OneProcess) -> Iterator[None]:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(hear)
 
+    watches: list[FileWatch] = []
+
+    def watch() -> None:
+        if not operations.config.reload.watch:
+            while watches:
+                watches.pop().stop()
+        elif not watches:
+            watches.append(FileWatch(lambda: operations.config, hear_from_thread))
+
     loop.add_signal_handler(signal.SIGHUP, hear)
-    watch = None
-    if operations.config.reload.watch:
-        watch = FileWatch(lambda: operations.config, hear_from_thread)
+    watch()
+    operations.has_new_config = watch
     try:
         yield
     finally:
-        if watch is not None:
-            watch.stop()
+        for one in watches:
+            one.stop()
         loop.add_signal_handler(signal.SIGHUP, lambda: None)

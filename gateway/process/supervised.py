@@ -6,12 +6,10 @@ of its own, also while workers hang, and hands on what it changes to the main th
 
 import asyncio
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from socket import socket
 from typing import Final, Protocol, TypeVar
 
 from gateway.cache.tags import Purge
@@ -29,7 +27,6 @@ from gateway.endpoints.admin.operations import (
     RouteRow,
     WorkerState,
 )
-from gateway.process.admin import AdminListener
 from gateway.process.inbox import Inbox
 from gateway.process.orders import (
     Answer,
@@ -43,7 +40,6 @@ from gateway.process.pulse import LATE_S
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.opening import Logs
 from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
@@ -127,12 +123,21 @@ class Supervised:
         self.routes = [RouteRow(*row) for row in table]
         self.url = url
 
-    def reloaded(self, config: Config, table: Sequence[tuple[str, str, str]]) -> None:
+    def reloaded(
+        self, config: Config, table: Sequence[tuple[str, str, str]], generation: int
+    ) -> None:
         """Notes the settings that the workers use from now on, and their routes."""
         self.config = config
-        self.generation += 1
+        self.generation = generation
         self.levels.set(config.log.level)
         self.serves(self.url, table)
+
+    def succeeded(
+        self, url: str, config: Config, table: Sequence[tuple[str, str, str]], generation: int
+    ) -> None:
+        """Notes that other workers serve, perhaps on another address, and with which settings."""
+        self.url = url
+        self.reloaded(config, table, generation)
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Lets all workers use the settings as they are now; see `Operations`."""
@@ -354,44 +359,3 @@ def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:
         counts = (told.connections, told.requests)
     uptime_s = round(asked_s - worker.started_s, 1)
     return WorkerState(worker.number, pid, state, uptime_s, worker.failures, *counts)
-
-
-class AdminThread:
-    """The thread that serves the admin listener of a supervisor."""
-
-    def __init__(
-        self,
-        config: Config,
-        listen: str,
-        operations: Supervised,
-        sockets: list[socket] | None = None,
-    ) -> None:
-        """Opens the admin listener, and starts the thread; `sockets` see `AdminListener`.
-
-        Raises:
-            StartUpError: the listener or the audit trail cannot be opened.
-        """
-        listener = AdminListener(config, listen, sockets)
-        # Only the audit trail: the other logs belong to the workers.
-        trail = config.log.model_copy(update={"access": "off", "events": "off"})
-        self._logs = Logs(trail)
-        self._loop = asyncio.new_event_loop()
-        self._stopped = asyncio.Event()
-        self._thread = threading.Thread(
-            target=self._loop.run_until_complete,
-            args=[self._serve(listener, operations)],
-            name="admin listener",
-            daemon=True,  # a request that hangs must not keep the process from its end
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stops the thread, and closes its sockets."""
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(timeout=1)
-        self._logs.close()
-
-    async def _serve(self, listener: AdminListener, operations: Supervised) -> None:
-        async with listener.serve(operations, self._logs.audit):
-            await self._stopped.wait()

@@ -11,41 +11,32 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.config.model import Config
-from gateway.listeners.sockets import (
-    Sockets,
-    address_of,
-    end_socket,
-    keep_rebindable,
-    open_shared,
-)
+from gateway.listeners.moved_sockets import close_others, moved_sockets
+from gateway.listeners.sockets import Sockets, address_of, keep_rebindable, open_shared
 from gateway.process.announcements import are_in_log
-from gateway.process.file_watch import FileWatch
+from gateway.process.counters import Counters
 from gateway.process.inbox import Inbox, heard_signals
 from gateway.process.lives import Lives, reap_orphans, replace_too_large
-from gateway.process.orders import CUT, ONE_SIGNAL_S, Cut, Drain, Table
+from gateway.process.replacement import FormerWorkers, Replacement
 from gateway.process.service_manager import ServiceManager
-from gateway.process.worker import Work, Worker, hand_on_changes, neighbours_of, restart_delay_s
-from gateway.process.worker_count import check_shared, worker_count
+from gateway.process.surroundings import Surroundings
+from gateway.process.worker import Work, Worker, hand_on_changes, places_of, restart_delay_s
+from gateway.process.worker_count import check_kept, check_shared, worker_count
+from gateway.process.workers_drain import WorkersDrain
 from gateway.process.workers_reload import WorkersReload
-from gateway.telemetry.metrics.cells import CellFile, MetricFiles
-from gateway.telemetry.metrics.exposition import Exposition
-
-if TYPE_CHECKING:
-    from gateway.process.supervised import Supervised
 
 __all__ = ["Supervisor", "Worker", "restart_delay_s", "serve_workers", "worker_count"]
 
 Say = Callable[[str], None]
 """Prints a line for the operator."""
+Routes = tuple[tuple[str, str, str], ...]
+"""The HTTP method, path and RPC method of each route."""
 
-# The time that workers have beyond `drain.grace_s`, for their last answers and calls.
-_ENDING_S: Final = 10.0
 _CHECK_EVERY_S: Final = 0.5
 """The interval of the checks that every worker has sent heartbeats."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
@@ -100,20 +91,10 @@ class Supervisor:
     ) -> None:
         self._config = config
         self._work = work
-        cells = [CellFile() for _ in sockets] if config.metrics.enabled else []
-        self.exposition = Exposition(config.metrics, cells, config.tracing) if cells else None
-        """The text of the metrics of all workers; None if they are off."""
-        self._workers = [
-            Worker(
-                number,
-                own,
-                neighbours_of(sockets, number),
-                _metric_files(config, cells, number) if cells else None,
-            )
-            for number, own in enumerate(sockets, 1)
-        ]
-        for worker in self._workers:
-            worker.is_port_kept = is_port_kept
+        self._counters = Counters(config)
+        self._workers = places_of(sockets, self._counters.files(len(sockets)), is_port_kept)
+        self._former = FormerWorkers()
+        self._coming: Replacement | None = None
         self._heard = heard
         self._say = say
         self._url = ""
@@ -124,9 +105,11 @@ class Supervisor:
         self._ending = False
         self._inbox = Inbox()
         self._manager = ServiceManager(os.environ)
-        self._operations: Supervised | None = None
         self._reloads = WorkersReload(
-            config, self._workers, read or (lambda: config), self._reloaded
+            config, self._workers, read or (lambda: config), self._reloaded, self._succeed
+        )
+        self._parts = Surroundings(
+            config, self._workers, self._inbox, self._reloads.want, self._reloads.signalled
         )
 
     def run(self, url: str, admin_sockets: Sockets | None = None) -> int:
@@ -137,58 +120,22 @@ class Supervisor:
         """
         self._url = url
         try:
-            with self._admin(admin_sockets), self._file_watch(), self._push():
-                while not self._ending:
-                    self._watch()
-                return self._drain()
+            self._parts.open(self._counters.exposition, admin_sockets)
+            while not self._ending:
+                self._watch()
+            return self._drain()
         except BaseException:
             self._drain()
             raise
         finally:
+            self._parts.close()
             self._inbox.close()
 
-    @contextmanager
-    def _admin(self, sockets: Sockets | None) -> Iterator[None]:
-        """Serves the admin listener, if there is one, in a thread."""
-        listen = self._config.admin.listen
-        if listen is None:
-            yield
-            return
-        # Only now, because this code is needed for nothing else in this process.
-        from gateway.process.supervised import AdminThread, Supervised  # noqa: PLC0415
-
-        self._operations = Supervised(
-            self._config, self._workers, self._inbox, self._reloads.want, self.exposition
-        )
-        thread = AdminThread(self._config, listen, self._operations, sockets)
-        try:
-            yield
-        finally:
-            thread.stop()
-
-    @contextmanager
-    def _file_watch(self) -> Iterator[None]:
-        """Reloads when files change, if that is set."""
-        if not self._config.reload.watch:
-            yield
-            return
-        watch = FileWatch(lambda: self._config, lambda: self._inbox.post(self._reloads.signalled))
-        try:
-            yield
-        finally:
-            watch.stop()
-
-    @contextmanager
-    def _push(self) -> Iterator[None]:
-        """Sends the metrics of all workers to a collector, if that is set."""
-        push = None
-        if self._config.metrics.otlp is not None and self.exposition is not None:
-            from gateway.telemetry.metrics.push import open_push  # noqa: PLC0415 - as above
-
-            push = open_push(self._config, self.exposition.export)
-        yield
-        if push is not None:
-            push.close()
+    @property
+    def _everyone(self) -> list[Worker]:
+        """All workers, also those that will serve, and those that others have replaced."""
+        coming = () if self._coming is None else self._coming.workers
+        return [*self._workers, *self._former.workers, *coming]
 
     def _watch(self) -> None:
         """Waits for the next event, and handles it."""
@@ -197,6 +144,7 @@ class Supervisor:
         wanted = self._workers[:1] if self._is_first else self._workers
         for worker in wanted:
             if worker.process is None and worker.due_s <= now_s:
+                worker.generation = self._reloads.generation
                 worker.start(self._config, now_s, self._work, is_first=self._is_first)
         ready = self._wait(wanted, now_s)
         now_s = time.monotonic()
@@ -204,14 +152,16 @@ class Supervisor:
             self._handle_signals()
         if self._inbox.heard in ready:
             self._inbox.run()
-        for worker in self._workers:
+        for worker in self._everyone:
             if worker.pulse is not None and worker.pulse.connection in ready:
                 worker.pulse.read(now_s)
             if worker.reports in ready:
                 self._take_reports(worker)
             is_dead = worker.process is not None and worker.process.sentinel in ready
-            if is_dead and not self._ending:
+            if is_dead and not self._ending and worker in self._workers:
                 self._replace(worker)
+        for said in self._former.step():
+            self._say(said)
         self._step_reload()
         self._check_workers(now_s)
 
@@ -226,9 +176,10 @@ class Supervisor:
         due_s = [now_s + _CHECK_EVERY_S]
         due_s += [worker.due_s for worker in wanted if worker.process is None]
         hang_s = self._config.supervisor.hang_s
-        due_s += [worker.next_check_s(now_s, hang_s) for worker in self._workers]
+        everyone = self._everyone
+        due_s += [worker.next_check_s(now_s, hang_s) for worker in everyone]
         waited: list[Connection | socket.socket | int] = [self._heard, self._inbox.heard]
-        for worker in self._workers:
+        for worker in everyone:
             if worker.process is not None:
                 waited.append(worker.process.sentinel)
             if worker.pulse is not None and not worker.pulse.is_over:
@@ -240,13 +191,15 @@ class Supervisor:
     def _take_reports(self, worker: Worker) -> None:
         """Takes the reports of a worker; announces the first worker that serves."""
         report = worker.take_reports()
-        hand_on_changes(worker, self._workers)
+        hand_on_changes(worker, self._everyone)
+        if worker not in self._workers:
+            return
         if worker.wants_reload:
             worker.wants_reload = False
             self._reloads.signalled()
         if report is None:
             return
-        operations = self._operations
+        operations = self._parts.operations
         if operations is not None:
             operations.started(worker)
         if not self._is_first:
@@ -285,16 +238,16 @@ class Supervisor:
         # if all were frozen together.
         delay_s = now_s - self._checked_s - _CHECK_EVERY_S
         if delay_s > 0:
-            for worker in self._workers:
+            for worker in self._everyone:
                 if worker.pulse is not None:
                     worker.pulse.forgive(delay_s, now_s)
         self._checked_s = now_s
         options = self._config.supervisor
-        for worker in self._workers:
+        for worker in self._everyone:
             worker.end_if_hung(now_s, options.hang_s, options.start_s)
             worker.catch_up(now_s)
         replace_too_large(self._workers, options.max_memory_mb, now_s)
-        reap_orphans(self._workers)
+        reap_orphans(self._everyone)
         absent = frozenset(
             worker.number
             for worker in self._workers
@@ -316,83 +269,74 @@ class Supervisor:
             else:
                 for worker in self._workers:
                     worker.signal(number)
-                if self._operations is not None:
-                    self._operations.signalled(number)
+                if self._parts.operations is not None:
+                    self._parts.operations.signalled(number)
 
-    def _reloaded(self, config: Config, table: Table) -> None:
+    def _reloaded(self, config: Config, table: Routes, generation: int) -> None:
         """Notes that the workers use new settings from now on, also those that start later."""
         self._config = config
+        self._parts.use(config)
+        self._former.cut()
         self._manager.ready(f"serving on {self._url}, reloaded at {time.strftime('%X')}")
-        if self._operations is not None:
-            self._operations.reloaded(config, table)
+        if self._parts.operations is not None:
+            self._parts.operations.reloaded(config, table, generation)
+
+    def _succeed(self, config: Config) -> Replacement:
+        """Prepares other workers for settings that a process cannot change.
+
+        Raises:
+            StartUpError: a new address cannot be listened on, or tokens would be forgotten.
+        """
+        check_kept(config)
+        before, count = self._workers, worker_count(config)
+        ours = [worker.sockets for worker in before]
+        moves = config.listen != self._config.listen
+        sockets = moved_sockets(config.listen, count, ours, moves=moves)
+        try:
+            listener = self._parts.stage(config)
+        except BaseException:
+            close_others(sockets, ours)
+            raise
+        counters = self._counters.after(config)
+        in_use = [one.metric_files.own for one in self._everyone if one.metric_files]
+        is_port_kept = before[0].is_port_kept and not moves
+        workers = places_of(sockets, counters.files(count, in_use), is_port_kept)
+
+        def done(routes: Routes, generation: int) -> None:
+            former, self._workers[:], idle_s = list(before), workers, self._config.drain.idle_s
+            self._config, self._counters, self._coming = config, counters, None
+            self._former.retire(former, config.reload.keep_s, idle_s, workers)
+            self._parts.replace(config, listener, counters.exposition)
+            self._url = f"{config.scheme}://{address_of(config.listen, sockets[0])}"
+            self._manager.ready(f"serving on {self._url}, reloaded at {time.strftime('%X')}")
+            if self._parts.operations is not None:
+                self._parts.operations.succeeded(self._url, config, routes, generation)
+                for worker in workers:
+                    self._parts.operations.started(worker)
+
+        def cancelled() -> None:
+            self._coming = None
+            self._parts.discard(listener)
+
+        self._coming = Replacement(
+            *(config, workers, before, self._work, self._former, done, cancelled)
+        )
+        return self._coming
 
     def _drain(self) -> int:
-        """Lets every worker finish its requests, and kills those that take too long.
-
-        A second signal ends the requests at once. Returns the exit code.
-        """
-        options, begun_s = self._config.drain, time.monotonic()
+        """Lets every worker finish its requests; returns the exit code."""
         self._reloads.end()
         self._manager.stopping()
-        alive = [w for w in self._workers if w.process is not None and w.process.is_alive()]
-        if alive and not are_in_log(self._config.log):
+        drain = WorkersDrain(
+            self._everyone, self._config.drain, (self._heard, self._inbox.heard), self._heed
+        )
+        if drain.alive and not are_in_log(self._config.log):
             self._say("finishing the requests under way")
-        if self._operations is not None:
-            self._operations.ends()
-        for worker in alive:
-            worker.order(Drain())
-        now_s = time.monotonic()
-        closed_s, until_s = now_s + options.delay_s, now_s + options.delay_s + options.grace_s
-        until_s += _ENDING_S
-        codes = set()
-        while alive:
-            now_s = time.monotonic()
-            if now_s >= closed_s:
-                self._close_sockets()
-            for worker in alive if now_s >= until_s else ():
-                worker.signal(signal.SIGKILL)
-            ready = self._wait_for(alive)
-            is_told = self._heard in ready and self._is_told_to_end()
-            if is_told and time.monotonic() - begun_s > ONE_SIGNAL_S:
-                until_s = min(until_s, time.monotonic() + _ENDING_S)
-                for worker in alive:
-                    worker.order(Cut())
-            # Asked once: a process may end between two questions, and its code would be lost.
-            left = [w for w in alive if w.process is not None and w.process.is_alive()]
-            ended = [w for w in alive if w.has_started and w not in left]  # others had no requests
-            codes |= {w.process.exitcode for w in ended if w.process}
-            alive = left
-        self._close_sockets()
-        return CUT if any(codes) else 0
+        if self._parts.operations is not None:
+            self._parts.operations.ends()
+        return drain.run()
 
-    def _wait_for(self, alive: Sequence[Worker]) -> list[object]:
-        """Waits for a signal or the end of a worker; takes what workers and operators say."""
-        waited: list[Connection | socket.socket | int] = [self._heard, self._inbox.heard]
-        waited += [worker.process.sentinel for worker in alive if worker.process]
-        waited += [worker.reports for worker in alive if worker.reports and not worker.is_silent]
-        ready = wait(waited, _CHECK_EVERY_S)
-        self._manager.alive()  # the drain has time limits of its own
+    def _heed(self) -> None:
+        """Does what operators want during the drain, which has time limits of its own."""
+        self._manager.alive()
         self._inbox.run()
-        for worker in alive:
-            worker.take_reports()
-            hand_on_changes(worker, alive)
-            if worker.pulse is not None and not worker.pulse.is_over:
-                worker.pulse.read(time.monotonic())
-        return list(ready)
-
-    def _is_told_to_end(self) -> bool:
-        return not _ENDING.isdisjoint(self._heard.recv(64))
-
-    def _close_sockets(self) -> None:
-        """Closes the sockets: the kernel would accept connections that no process reads."""
-        for worker in self._workers:
-            # Its neighbours, too, have copies of its sockets.
-            is_dead = worker.process is None or not worker.process.is_alive()
-            for own in worker.sockets:
-                end_socket(own, is_port_closed=is_dead and not worker.is_port_kept)
-
-
-def _metric_files(config: Config, cells: Sequence[CellFile], number: int) -> MetricFiles:
-    """Returns the file of a worker, and all files if it may be asked for the metrics of all."""
-    own = cells[number - 1]
-    return MetricFiles(own, tuple(cells) if config.metrics.public else (own,), number)

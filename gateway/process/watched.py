@@ -18,12 +18,14 @@ from gateway.process.orders import (
     Drain,
     Leaving,
     LogRefusal,
+    LogReload,
     Order,
     Prepare,
     Question,
     ReloadAnswer,
     ReloadOrder,
     Report,
+    Retire,
     SetLevel,
     SetReady,
     StandIn,
@@ -148,11 +150,13 @@ class SupervisorLink:
             return
         if isinstance(order, Drain):
             shutdown.begin(is_for_all=True)
+        elif isinstance(order, Retire):
+            shutdown.retire(order)
         elif isinstance(order, Cut):
             shutdown.end_at_once()
         elif isinstance(order, StandIn):
             self._accept_for(order)
-        elif isinstance(order, Prepare | Swap | Discard | LogRefusal):
+        elif isinstance(order, Prepare | Swap | Discard | LogReload | LogRefusal):
             assert self._loop is not None  # noqa: S101 - the loop calls this method
             before = self._reloading
             self._reloading = self._loop.create_task(self._reload(order, before))
@@ -223,11 +227,11 @@ class SupervisorLink:
         """Accepts the connections of the workers in the last order, and of no others."""
         gateway = self._gateway
         assert gateway is not None  # noqa: S101 - only workers that serve get orders
-        assert gateway.listener is not None  # noqa: S101 - this one was opened with a port
         while self._standing != self._ordered:
             for number in self._standing - self._ordered:
                 self._standing.discard(number)
-                gateway.listener.cease(number)
+                gateway.listener.current.cease(number)
             for number in self._ordered - self._standing:
                 self._standing.add(number)
-                await gateway.listener.accept_from(number, self.assignment.neighbours[number])
+                sockets = self.assignment.neighbours[number]
+                await gateway.listener.current.accept_from(number, sockets)

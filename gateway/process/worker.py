@@ -29,6 +29,7 @@ from gateway.process.orders import (
     Refused,
     ReloadAnswer,
     ReloadOrder,
+    Retire,
     SetLevel,
     SetReady,
     StandIn,
@@ -68,6 +69,12 @@ class Worker:
     """True if its back ends have changed, which its supervisor has not handled yet."""
     was_short = False
     """True if the last process died soon after its start."""
+    generation = 1
+    """The number of the settings of its next process."""
+    last_code = 0
+    """The exit code of the last process."""
+    started: Started | None = None
+    """The report of the process that it serves."""
     _parts_of = 0
     """The number of the question whose answer arrives in parts."""
 
@@ -139,6 +146,7 @@ class Worker:
             self.stack,
             self.metric_files,
             self.is_port_kept,
+            self.generation,
         )
         process = _SPAWN.Process(
             target=work,
@@ -156,7 +164,7 @@ class Worker:
         beats.close()
         self.process, self.reports, self.started_s = process, ours, now_s
         self.pulse = HeartbeatReader(pulse, now_s)
-        self.killed_s, self._reason, self.failure = None, "", ""
+        self.killed_s, self._reason, self.failure, self.started = None, "", "", None
         self.is_serving = self.has_started = self.is_silent = self._missed_changes = False
         self._standing = frozenset()
 
@@ -173,7 +181,7 @@ class Worker:
             while self.reports is not None and self.reports.poll():
                 report = self.reports.recv()
                 if isinstance(report, Started):
-                    found = report
+                    self.started = found = report
                     self.is_serving = self.has_started = self.has_served = True
                 elif isinstance(report, Told):
                     self.told, self.told_s = report, time.monotonic()
@@ -270,6 +278,15 @@ class Worker:
         with suppress(OSError):  # it has died
             self.reports.send(order)
 
+    def retire(self, order: Retire) -> None:
+        """Orders the process to end, because others serve; kills one that does not serve yet."""
+        self.is_serving = False
+        if self.reports is None or not self.has_started:
+            self.signal(signal.SIGKILL)
+            return
+        with suppress(OSError):  # it has died
+            self.reports.send(order)
+
     @property
     def is_leaving(self) -> bool:
         """True if the supervisor has told the process to end, because of itself."""
@@ -311,7 +328,7 @@ class Worker:
         # A failed start counts as a failure even if it took long, as it does on a busy machine.
         settled = self.is_settled(now_s)
         self.process.join()  # its pipe closes shortly before the process ends
-        code = self.process.exitcode or 0
+        code = self.last_code = self.process.exitcode or 0
         self.process.close()
         if self.reports is not None:
             self.reports.close()
@@ -348,3 +365,18 @@ def neighbours_of(sockets: Sequence[Sockets], number: int) -> dict[int, Sockets]
         if sockets[at] is not sockets[number - 1] and sockets[at] != sockets[number - 1]:
             found[at + 1] = sockets[at]
     return found
+
+
+def places_of(
+    sockets: Sequence[Sockets],
+    files: Sequence[MetricFiles | None],
+    is_port_kept: bool,  # noqa: FBT001 - as in `Worker`
+) -> list[Worker]:
+    """Returns a place for each worker, with its sockets and its file for counters."""
+    places = [
+        Worker(number, own, neighbours_of(sockets, number), files[number - 1])
+        for number, own in enumerate(sockets, 1)
+    ]
+    for place in places:
+        place.is_port_kept = is_port_kept
+    return places

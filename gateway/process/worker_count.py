@@ -18,6 +18,20 @@ def check_shared(config: Config) -> None:
         )
 
 
+def check_kept(config: Config) -> None:
+    """Rejects new processes where the memory of the old one has tokens and keys.
+
+    Raises:
+        StartUpError: the new ones would not know them.
+    """
+    if (config.auth.store or "").startswith("memory:"):
+        raise StartUpError(
+            "auth.store: memory: is the memory of one process, and this change starts another one, "
+            "which would know no token or key: use sqlite:///file.db, redis:// or postgres://, or "
+            "restart the gateway"
+        )
+
+
 def worker_count(config: Config) -> int:
     """Returns the number of processes that serve."""
     if config.workers:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from gateway.config.fixed import keep_fixed
 from gateway.config.model import Config
+from gateway.config.process_settings import process_changes
 from gateway.endpoints.admin.operations import ReloadReport
 from gateway.process.orders import (
     Discard,
     LogRefusal,
+    LogReload,
     Prepare,
     Prepared,
     Refused,
@@ -64,6 +65,24 @@ class Reloadable(Protocol):
         ...
 
 
+class Successors(Protocol):
+    """Workers for new settings of the process, which are not started yet."""
+
+    def start(self, generation: int) -> Generator[None, None, None]:
+        """Starts them; then they serve, and the old ones leave: these settings are in force.
+
+        `generation` is their number.
+
+        Raises:
+            StartUpError: they cannot serve; the settings before stay in force.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Forgets them, unless they serve."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     dry_run: bool
@@ -78,11 +97,18 @@ class WorkersReload:
         config: Config,
         workers: Sequence[Reloadable],
         read: Callable[[], Config],
-        on_swap: Callable[[Config, Table], None],
+        on_swap: Callable[[Config, Table, int], None],
+        succeed: Callable[[Config], Successors],
     ) -> None:
-        """Reads settings with `read`; `on_swap` takes those that are in force from now on."""
+        """Reads settings with `read`; `on_swap` takes those that are in force from now on.
+
+        They have their routes and the number of their generation with them. `succeed` prepares
+        other workers for settings that a process cannot change.
+        """
         self._config = config
-        self._generation = 1
+        self.generation = 1
+        """The number of the settings in force."""
+        self._succeed = succeed
         self._workers = workers
         self._read = read
         self._on_swap = on_swap
@@ -116,6 +142,8 @@ class WorkersReload:
         running = [] if self._running is None else [self._running[0]]
         for wanted in (*running, *self._waiting):
             wanted.done("the gateway is ending")
+        if self._running is not None:
+            self._running[1].close()
         self._running = None
         self._waiting.clear()
 
@@ -140,31 +168,35 @@ class WorkersReload:
         serving = [worker for worker in self._workers if worker.has_started and worker.pid]
         if not serving:
             raise StartUpError("no worker serves")
-        config, warnings = self._settings(serving[0], dry_run=dry_run)
+        config = self._settings(serving[0], dry_run=dry_run)
+        changes = tuple(process_changes(self._config, config).values())
+        if changes:
+            successors = self._successors(config, serving[0], dry_run=dry_run)
+            try:
+                # One worker compares the routes; the new ones will check everything themselves.
+                report, _ = yield from self._check(serving[:1], config, dry_run=dry_run)
+                report = replace(report, settings=changes)
+                if not dry_run:
+                    yield from self._begin(successors, serving[0], report)
+                    self._config, self.generation = config, report.generation
+            finally:
+                _tell(serving[:1], Discard())
+                successors.cancel()
+            return report
         pids = {worker.number: worker.pid for worker in serving}
-        first: Prepared | None = None
-        try:
-            for worker in serving:
-                order = Prepare(config, self._generation + 1, dry_run, compares=first is None)
-                prepared = yield from self._prepare(worker, order)
-                first = first or prepared
-        except BaseException:
-            _tell(serving, Discard())
-            raise
-        assert first is not None  # noqa: S101 - at least one worker was asked
-        report = replace(first.report, warnings=(*first.report.warnings, *warnings))
+        report, table = yield from self._check(serving, config, dry_run=dry_run)
         if dry_run:
             _tell(serving, Discard())
             return report
-        self._config, self._generation = config, report.generation
-        self._on_swap(config, first.table)
+        self._config, self.generation = config, report.generation
+        self._on_swap(config, table, report.generation)
         yield from self._swap(serving, pids)
         return report
 
-    def _settings(self, worker: Reloadable, *, dry_run: bool) -> tuple[Config, tuple[str, ...]]:
+    def _settings(self, worker: Reloadable, *, dry_run: bool) -> Config:
         """Reads the settings; `worker` logs why they cannot be used."""
         try:
-            config, warnings = keep_fixed(self._config, self._read())
+            config = self._read()
             check_shared(config)
         except StartUpError as error:
             worker.tell(LogRefusal(str(error), dry_run))
@@ -174,7 +206,42 @@ class WorkersReload:
             logger.exception(_CANNOT_READ)
             worker.tell(LogRefusal(_CANNOT_READ, dry_run))
             raise StartUpError(_CANNOT_READ) from None
-        return config, warnings
+        return config
+
+    def _successors(self, config: Config, worker: Reloadable, *, dry_run: bool) -> Successors:
+        """Prepares other workers; `worker` logs why that is not possible."""
+        try:
+            return self._succeed(config)
+        except StartUpError as error:
+            worker.tell(LogRefusal(str(error), dry_run))
+            raise
+
+    def _begin(
+        self, successors: Successors, worker: Reloadable, report: ReloadReport
+    ) -> Generator[None]:
+        """Lets others serve in the place of the workers; `worker` logs why they cannot."""
+        try:
+            yield from successors.start(report.generation)
+        except StartUpError as error:
+            worker.tell(LogRefusal(str(error)))
+            raise
+        self._workers[0].tell(LogReload(report))
+
+    def _check(
+        self, workers: Sequence[Reloadable], config: Config, *, dry_run: bool
+    ) -> Generator[None, None, tuple[ReloadReport, Table]]:
+        """Lets workers check the settings, one after another; none of them keeps a failure."""
+        first: Prepared | None = None
+        try:
+            for worker in workers:
+                order = Prepare(config, self.generation + 1, dry_run, compares=first is None)
+                prepared = yield from self._prepare(worker, order)
+                first = first or prepared
+        except BaseException:
+            _tell(workers, Discard())
+            raise
+        assert first is not None  # noqa: S101 - at least one worker was asked
+        return first.report, first.table
 
     def _prepare(self, worker: Reloadable, order: Prepare) -> Generator[None, None, Prepared]:
         """Lets a worker check the new settings."""

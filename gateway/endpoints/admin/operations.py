@@ -91,6 +91,8 @@ class ReloadReport:
     and then for each route that differs: `+ GET /v1/x`, `- GET /v1/y`, `~ GET /v1/z: a -> b`."""
     warnings: tuple[str, ...]
     """Warnings for the operator, one per line."""
+    settings: tuple[str, ...] = ()
+    """One line for each setting of the process that differs, `~ listen 127.0.0.1:1 -> ...`."""
 
     def __str__(self) -> str:
         """Returns a sentence with the numbers, for people."""

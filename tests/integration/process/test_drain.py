@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 both = pytest.mark.parametrize("workers", [1, pytest.param(2, id="2 workers")])
+LISTEN = "--listen", "127.0.0.1:0"
 
 
 class Echo(echo.EchoService):
@@ -91,12 +92,15 @@ class Served:
 @asynccontextmanager
 async def served(
     place: Path,
-    workers: int = 1,
+    workers: int | None = 1,
     *flags: str,
     settings: Mapping[str, object] | None = None,
     **drain: float,
 ) -> AsyncIterator[Served]:
-    """A gateway before the echo service, once it serves; it is killed at the end."""
+    """A gateway before the echo service, once it serves; it is killed at the end.
+
+    Without `workers`, the settings say where and how it serves.
+    """
     said = place / "stderr"
     environment = {f"GATEWAY_{name}": str(value) for name, value in (settings or {}).items()}
     environment |= {f"GATEWAY_DRAIN__{name.upper()}": str(value) for name, value in drain.items()}
@@ -104,9 +108,10 @@ async def served(
     async with serve(service.register) as backend:
         with said.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway", "serve", "--workers", str(workers)),
+                *(sys.executable, "-m", "gateway", "serve"),
+                *(() if workers is None else ("--workers", str(workers), *LISTEN)),
                 *("--descriptors", "gen/descriptors.binpb", "--service", "echo.v1.*"),
-                *("--upstream", backend, "--listen", "127.0.0.1:0"),
+                *("--upstream", backend),
                 *flags,
                 env={**os.environ, **environment},
                 stderr=stderr, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,

@@ -92,9 +92,12 @@ async def test_a_reload_changes_the_routes_and_says_which(tmp_path: Path, worker
         assert "reloaded, generation 3: 8 routes" in shown.stdout
         assert [await status_of(gateway, "/v1/echo/a") for _ in range(8)] == [200] * 8
 
-        # Never two at once: each of those that come together is a generation of its own.
+        # Never two at once: workers reload for each of those that come together, and one process
+        # for all that come while one waits.
         found = await asyncio.gather(*(place.reload() for _ in range(4)))
-        assert sorted(done["generation"] for _, done in found) == [4, 5, 6, 7]
+        numbers = [done["generation"] for _, done in found]
+        assert set(numbers) == set(range(4, max(numbers) + 1))
+        assert workers == 1 or len(set(numbers)) == 4
         for _ in range(20):
             gateway.process.send_signal(signal.SIGHUP)
         # Signals that come while one waits ask for the same settings, so they are one.

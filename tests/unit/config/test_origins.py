@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.fixed import _FIXED, keep_fixed
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 
@@ -59,32 +58,3 @@ def test_settings_are_equal_wherever_they_come_from(file: Path) -> None:
 def test_other_processes_know_them_too(file: Path) -> None:
     config = load_config(file, {}, {})
     assert pickle.loads(pickle.dumps(config)).origins == config.origins
-
-
-def test_what_a_reload_keeps_has_the_source_that_it_had(file: Path) -> None:
-    running = load_config(file, {"GATEWAY_LOG__LEVEL": "debug"}, {})
-    wanted = load_config(None, {}, {"listen": "127.0.0.1:9", "services": ["a.v1.*"]})
-    kept, warnings = keep_fixed(running, wanted)
-    assert warnings
-    assert kept.listen == "127.0.0.1:1"
-    assert kept.origins == {
-        "listen": f"{file}: line 1",
-        "services": "flags",
-        "tls.cert_file": f"{file}: line 5",
-        "tls.key_file": f"{file}: line 6",
-    }
-
-
-def test_a_reload_changes_the_times_of_the_supervisor_but_not_that_there_is_one() -> None:
-    running = load_config(None, {}, {"supervisor": {"hang_s": 5}})
-    wanted = load_config(None, {}, {"supervisor": {"hang_s": 7, "always": True}})
-    kept, (warning,) = keep_fixed(running, wanted)
-    assert (kept.supervisor.hang_s, kept.supervisor.always) == (7, False)
-    assert "supervisor.always: a reload cannot change this" in warning
-    assert kept.origins == {"supervisor.hang_s": "flags"}
-
-
-def test_the_documentation_names_what_a_reload_cannot_change() -> None:
-    text = Path("docs/operations.md").read_text()
-    told = text.partition("* **Not without a restart:**")[2].partition(";")[0]
-    assert [one for one in _FIXED if f"`{one}`" not in told and f"`{one}." not in told] == []

@@ -1,8 +1,11 @@
 """Reloads whose settings cannot be read for a reason that nobody thought of."""
 
+import asyncio
+
 import pytest
 
 from gateway.config.model import Config
+from gateway.endpoints.admin.operations import ReloadReport
 from gateway.process.one_process import OneProcess
 from gateway.process.orders import LogRefusal, ReloadAnswer, ReloadOrder
 from gateway.process.reloading import Reloader
@@ -10,6 +13,7 @@ from gateway.process.workers_reload import WorkersReload
 from gateway.status import StartUpError
 from gateway.telemetry.logs.levels import Levels
 from tests.support.http import connected, echo_gateway
+from tests.support.polling import until
 
 
 class Reading:
@@ -67,12 +71,39 @@ async def test_one_process_serves_on_and_reloads_once_they_can_be_read(
         await reloader.close()
 
 
+async def test_one_reload_runs_and_one_waits_whoever_asks_meanwhile_gets_its_answer() -> None:
+    operations, goes_on, begun = OneProcess(Config(), Levels()), asyncio.Event(), 0
+
+    async def reloading(*, dry_run: bool) -> ReloadReport:
+        nonlocal begun
+        begun += 1
+        number = begun
+        await goes_on.wait()
+        return ReloadReport(number, int(dry_run), (), ())
+
+    operations.reloading = reloading
+    first = asyncio.ensure_future(operations.reload(dry_run=False))
+    await until(lambda: begun == 1)
+    later = [asyncio.ensure_future(operations.reload(dry_run=False)) for _ in range(100)]
+    tried = asyncio.ensure_future(operations.reload(dry_run=True))
+    await asyncio.sleep(0)
+    later[0].cancel()  # the reload that others wait for must go on
+    goes_on.set()
+    assert (await first).generation == 1
+    assert {(await one).generation for one in later[1:]} == {2}
+    assert (await tried).routes == 1
+    assert begun == 3
+    assert (await operations.reload(dry_run=False)).generation == 4
+
+
 def test_the_supervisor_goes_on_and_a_worker_logs_the_refusal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     read, worker = Reading(Config()), Worker()
     swapped: list[object] = []
-    reload = WorkersReload(Config(), [worker], read, lambda *new: swapped.append(new))
+    reload = WorkersReload(
+        Config(), [worker], read, lambda *new: swapped.append(new), lambda _: pytest.fail("starts")
+    )
     said: list[object] = []
     for dry_run in (True, False):
         worker.orders.clear()
