@@ -357,9 +357,7 @@ async def _open_keys(
                     f"{method.full_name}: idempotency: no kind of credential is set under auth, so "
                     "all callers are anonymous: expected allow_anonymous: true, or a credential"
                 )
-    own, shared = config.idempotency.store, config.auth.store
-    # Claims need a store that knows them: SQLite and PostgreSQL do not.
-    url = own or (shared if shared and shared.startswith(("redis", "unix:")) else "memory:")
+    url = config.idempotency.store_url(config.auth.store)
     if url == "memory:" and config.workers != 1:
         raise PolicyError(
             "idempotency.store: several workers need one that they share, such as "

@@ -75,6 +75,14 @@ class IdempotencyOptions(Section):
     max_reply_bytes: Bytes = 1024 * 1024
     """The size limit of a kept reply. A repeated request whose reply was larger gets 409."""
 
+    def store_url(self, shared: str | None) -> str:
+        """Returns the URL of the store that keeps keys; `shared` is that of credentials.
+
+        Claims need a store that knows them: SQLite and PostgreSQL do not.
+        """
+        is_able = shared is not None and shared.startswith(("redis", "unix:"))
+        return self.store or (shared if shared and is_able else "memory:")
+
     @property
     def passes_on_failure(self) -> bool:
         """True if calls go on without protection while the store fails."""

@@ -24,6 +24,13 @@ def check_kept(config: Config) -> None:
     Raises:
         StartUpError: the new ones would not know them.
     """
+    takes_keys = any(rule.idempotency is not None for rule in config.policies)
+    if takes_keys and config.idempotency.store_url(config.auth.store) == "memory:":
+        raise StartUpError(
+            "idempotency.store: memory: is the memory of one process, and this change starts "
+            "another one, which would do a request with a known key again: use "
+            "redis://host:6379/0, or restart the gateway when no request is repeated"
+        )
     if (config.auth.store or "").startswith("memory:"):
         raise StartUpError(
             "auth.store: memory: is the memory of one process, and this change starts another one, "
