@@ -33,6 +33,22 @@ def retyped(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
                     yield f"{node.lineno}: {one.id} gets a group and another value"
 
 
+def narrowed(node: ast.AST) -> Iterator[str]:
+    """Yields the attributes that an assignment of several values sets first and then reads.
+
+    Such a value has the type of the new one then, and is refused if it is None.
+    """
+    match node:
+        case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+            names = [ast.unparse(one) for one in targets]
+        case _:
+            return
+    for at, value in enumerate(values):
+        for one in ast.walk(value):
+            if isinstance(one, ast.Attribute) and ast.unparse(one) in names[:at]:
+                yield f"{node.lineno}: {ast.unparse(one)} is read where it is set"
+
+
 def objections(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         # What a coroutine handles is not set aside while it waits: what others fail with in the
@@ -55,6 +71,7 @@ def objections(tree: ast.AST) -> Iterator[str]:
             yield f"{node.lineno}: _{node.attr} is a word of C"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from retyped(node)
+        yield from narrowed(node)
         # `memory[f():]` calls f twice.
         if isinstance(node, ast.Slice):
             ends = [end for end in (node.lower, node.upper) if end is not None]
@@ -82,6 +99,7 @@ def test_a_module_is_compiled_to_what_it_says(name: str) -> None:
         "async def f():\n yield 1",
         "x[f():]",
         "self._thread = f()",
+        "self.a, self.b = x, self.a",
     ],
 )
 def test_what_would_be_something_else_is_seen(text: str) -> None:
