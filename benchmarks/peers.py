@@ -29,7 +29,7 @@ from benchmarks.building import (
 )
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import Setup
-from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy
+from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy, require_token
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
@@ -224,8 +224,6 @@ def envoy_gateway(
     (listener,) = settings["static_resources"]["listeners"]
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     filters[0]["typed_config"]["print_options"] = printing
-    if setup is Setup.GUARDED:
-        filters.insert(0, _ENVOY_GUARD)
     change(settings)
     config.write_text(yaml.safe_dump(settings))
     return _envoy_command(binary, config), port
@@ -279,17 +277,6 @@ _ENVOY_STREAMS = {
     Setup.LINES: {"stream_newline_delimited": True},
     Setup.EVENTS: {"stream_sse_style_delimited": True},
 }
-_JWT_AUTHN = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-# Any key will do: no request sends a token.
-_KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0"}]}'
-_ENVOY_GUARD = {
-    "name": "envoy.filters.http.jwt_authn",
-    "typed_config": {
-        "@type": f"type.googleapis.com/{_JWT_AUTHN}",
-        "providers": {"bench": {"issuer": "bench", "local_jwks": {"inline_string": _KEYS}}},
-        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
-    },
-}
 _OPEN = frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS, Setup.ARRAY})
 _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (OURS, _OPEN, gateway),
@@ -303,7 +290,11 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (ENVOY, frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
     (ENVOY, frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
     (ENVOY, frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
-    (ENVOY, frozenset({Setup.GUARDED}), partial(envoy_gateway, setup=Setup.GUARDED)),
+    (
+        ENVOY,
+        frozenset({Setup.GUARDED}),
+        partial(envoy_gateway, setup=Setup.GUARDED, change=require_token),
+    ),
     (ENVOY, frozenset({Setup.ALL_GUARDS}), _envoy_with_guards),
     (ENVOY, frozenset({Setup.TLS}), _envoy_with_tls),
     (RUST, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _structured_proxy),
