@@ -22,6 +22,7 @@ from benchmarks.building import (
     OUT,
     VANGUARD,
     MissingError,
+    armeria,
     build_go,
     compiled,
     envoy,
@@ -36,11 +37,11 @@ DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
 PYTHON = f"{OURS}, as Python"
 GRPCIO = f"{OURS}, channel: grpcio"
-GO, ENVOY, RUST = "grpc-gateway", "Envoy", "structured-proxy"
+GO, ENVOY, RUST, ARMERIA = "grpc-gateway", "Envoy", "structured-proxy", "Armeria"
 GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 """Settings with which a request without a credential is refused."""
-
-
+_WARM_UP = 100_000
+"""The requests of each scenario that Armeria is sent before: its small GET needs so many."""
 CACHEABLE = {"security_headers": {"cache_control": "max-age=3600"}}
 """Settings with which caches before this gateway store what it sends."""
 
@@ -54,6 +55,8 @@ class Peer:
     """The setups of the scenarios it is for."""
     command: Sequence[str]
     port: int
+    warm_up: int = 0
+    """The requests of each scenario to send before it is measured, if it compiles as it runs."""
 
     @property
     def url(self) -> str:
@@ -72,7 +75,8 @@ def peers(backend: str, wanted: Collection[Setup]) -> list[Peer]:
         if setups.isdisjoint(wanted):
             continue
         try:
-            found.append(Peer(name, setups, *make(backend)))
+            warm_up = _WARM_UP if name == ARMERIA else 0
+            found.append(Peer(name, setups, *make(backend), warm_up))
         except MissingError as missing:
             print(f"left out: {name}: {missing}", file=sys.stderr)
     return found
@@ -189,6 +193,12 @@ def _without_conflicts() -> Path:
     return place
 
 
+def _armeria(backend: str, *, tls: bool = False) -> Start:
+    port = free_port()
+    files = _certificate().values() if tls else ()
+    return [*armeria(), "127.0.0.1", str(port), backend, *files], port
+
+
 def _envoy_with_guards(backend: str) -> Start:
     return envoy_gateway(
         backend, Setup.ALL_GUARDS, lambda settings: guard_envoy(settings, OUT / "envoy.log")
@@ -301,6 +311,8 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (RUST, frozenset({Setup.TLS}), partial(_structured_proxy, tls=True)),
     ("vanguard-go", frozenset({Setup.PLAIN}), partial(_go, VANGUARD)),
     ("vanguard-go", frozenset({Setup.TLS}), partial(_go, VANGUARD, tls=True)),
+    (ARMERIA, frozenset({Setup.PLAIN}), _armeria),
+    (ARMERIA, frozenset({Setup.TLS}), partial(_armeria, tls=True)),
     ("plain Python", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _plain_python),
 )
 
