@@ -25,7 +25,7 @@ _CLOCK = os.sysconf("SC_CLK_TCK")
 _FILE_BYTES = 16_000_000
 """The size of all requests of a scenario: small ones come again after some 20,000 others."""
 _HEAD_BYTES = 800
-_WARM_UP_S = 30.0
+_WARM_UP_S = 60.0
 """The longest that one scenario is sent to warm up, in seconds."""
 
 
