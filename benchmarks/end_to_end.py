@@ -24,6 +24,7 @@ from benchmarks.load import (
     need_wrk,
     peak_mb,
     saturate,
+    warm_up,
 )
 from benchmarks.peers import OURS, Peer, backend, peers, running
 from benchmarks.scenarios import SMALL_GET, Scenario, Setup
@@ -113,6 +114,7 @@ class Run:
             saturate(peer.port, replace(SMALL_GET, setup=first.setup, token=first.token), 1)
             for scenario in self._scenarios:
                 if scenario.setup in peer.setups and self._serves(peer, scenario):
+                    warm_up(peer, scenario)
                     sample = self._measure(peer, pid, scenario)
                     self._samples[scenario.name][peer.name].append(sample)
 

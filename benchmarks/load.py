@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from math import nan
 from pathlib import Path
 
 from benchmarks.building import OUT, MissingError
-from benchmarks.peers import LOAD_CORE
+from benchmarks.peers import LOAD_CORE, Peer
 from benchmarks.requests import first, requests
 from benchmarks.sample import HERE
 from benchmarks.scenarios import Scenario
@@ -24,6 +25,8 @@ _CLOCK = os.sysconf("SC_CLK_TCK")
 _FILE_BYTES = 16_000_000
 """The size of all requests of a scenario: small ones come again after some 20,000 others."""
 _HEAD_BYTES = 800
+_WARM_UP_S = 60.0
+"""The longest that one scenario is sent to warm up, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,18 @@ def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
         return Answers(0, 0.0, 0)
     answered, good, took_s = said
     return Answers(int(answered), answered / took_s, int(answered - good))
+
+
+def warm_up(peer: Peer, scenario: Scenario, seconds: int = 3) -> int:
+    """Sends what a gateway that compiles as it runs must have answered before it is measured.
+
+    Sends for `seconds` at a time, and returns the number of requests.
+    """
+    load = exhaust if scenario.slow else saturate
+    answered, until_s = 0, time.monotonic() + _WARM_UP_S
+    while answered < peer.warm_up and time.monotonic() < until_s:
+        answered += load(peer.port, scenario, seconds).requests
+    return answered
 
 
 def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from benchmarks.building import (
     OUT,
     VANGUARD,
     MissingError,
+    armeria,
     build_go,
     compiled,
     envoy,
@@ -29,18 +30,18 @@ from benchmarks.building import (
 )
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import Setup
-from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy
+from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy, require_token
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
 OURS = "this gateway"
 PYTHON = f"{OURS}, as Python"
 GRPCIO = f"{OURS}, channel: grpcio"
-GO, ENVOY, RUST = "grpc-gateway", "Envoy", "structured-proxy"
+GO, ENVOY, RUST, ARMERIA = "grpc-gateway", "Envoy", "structured-proxy", "Armeria"
 GUARD = {"auth": {"store": "memory:", "anonymous": False}}
 """Settings with which a request without a credential is refused."""
-
-
+_WARM_UP = 100_000
+"""The requests of each scenario that Armeria is sent before: its small GET needs so many."""
 CACHEABLE = {"security_headers": {"cache_control": "max-age=3600"}}
 """Settings with which caches before this gateway store what it sends."""
 
@@ -54,6 +55,8 @@ class Peer:
     """The setups of the scenarios it is for."""
     command: Sequence[str]
     port: int
+    warm_up: int = 0
+    """The requests of each scenario to send before it is measured, if it compiles as it runs."""
 
     @property
     def url(self) -> str:
@@ -72,7 +75,8 @@ def peers(backend: str, wanted: Collection[Setup]) -> list[Peer]:
         if setups.isdisjoint(wanted):
             continue
         try:
-            found.append(Peer(name, setups, *make(backend)))
+            warm_up = _WARM_UP if name == ARMERIA else 0
+            found.append(Peer(name, setups, *make(backend), warm_up))
         except MissingError as missing:
             print(f"left out: {name}: {missing}", file=sys.stderr)
     return found
@@ -189,6 +193,12 @@ def _without_conflicts() -> Path:
     return place
 
 
+def _armeria(backend: str, *, tls: bool = False) -> Start:
+    port = free_port()
+    files = _certificate().values() if tls else ()
+    return [*armeria(), "127.0.0.1", str(port), backend, *files], port
+
+
 def _envoy_with_guards(backend: str) -> Start:
     return envoy_gateway(
         backend, Setup.ALL_GUARDS, lambda settings: guard_envoy(settings, OUT / "envoy.log")
@@ -224,8 +234,6 @@ def envoy_gateway(
     (listener,) = settings["static_resources"]["listeners"]
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     filters[0]["typed_config"]["print_options"] = printing
-    if setup is Setup.GUARDED:
-        filters.insert(0, _ENVOY_GUARD)
     change(settings)
     config.write_text(yaml.safe_dump(settings))
     return _envoy_command(binary, config), port
@@ -279,17 +287,6 @@ _ENVOY_STREAMS = {
     Setup.LINES: {"stream_newline_delimited": True},
     Setup.EVENTS: {"stream_sse_style_delimited": True},
 }
-_JWT_AUTHN = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-# Any key will do: no request sends a token.
-_KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0"}]}'
-_ENVOY_GUARD = {
-    "name": "envoy.filters.http.jwt_authn",
-    "typed_config": {
-        "@type": f"type.googleapis.com/{_JWT_AUTHN}",
-        "providers": {"bench": {"issuer": "bench", "local_jwks": {"inline_string": _KEYS}}},
-        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
-    },
-}
 _OPEN = frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS, Setup.ARRAY})
 _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (OURS, _OPEN, gateway),
@@ -303,13 +300,19 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (ENVOY, frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
     (ENVOY, frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
     (ENVOY, frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
-    (ENVOY, frozenset({Setup.GUARDED}), partial(envoy_gateway, setup=Setup.GUARDED)),
+    (
+        ENVOY,
+        frozenset({Setup.GUARDED}),
+        partial(envoy_gateway, setup=Setup.GUARDED, change=require_token),
+    ),
     (ENVOY, frozenset({Setup.ALL_GUARDS}), _envoy_with_guards),
     (ENVOY, frozenset({Setup.TLS}), _envoy_with_tls),
     (RUST, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _structured_proxy),
     (RUST, frozenset({Setup.TLS}), partial(_structured_proxy, tls=True)),
     ("vanguard-go", frozenset({Setup.PLAIN}), partial(_go, VANGUARD)),
     ("vanguard-go", frozenset({Setup.TLS}), partial(_go, VANGUARD, tls=True)),
+    (ARMERIA, frozenset({Setup.PLAIN}), _armeria),
+    (ARMERIA, frozenset({Setup.TLS}), partial(_armeria, tls=True)),
     ("plain Python", frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _plain_python),
 )
 

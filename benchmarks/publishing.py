@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.balancing import IN_TURNS, MOST, Choices, cost_rows
 from benchmarks.end_to_end import Results
-from benchmarks.peers import ENVOY, GO, GRPCIO, OURS, PYTHON, RUST
+from benchmarks.peers import ARMERIA, ENVOY, GO, GRPCIO, OURS, PYTHON, RUST
 from benchmarks.report import Moment, figure, ratio
 from benchmarks.sample import HERE
 from benchmarks.scenarios import (
@@ -40,6 +40,7 @@ _NAMES = {
     ENVOY: ENVOY,
     RUST: RUST,
     "vanguard-go": "vanguard-go",
+    ARMERIA: ARMERIA,
     "plain Python": "plain",
 }
 _LEADING = (OURS, GO, ENVOY)

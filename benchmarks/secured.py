@@ -15,6 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePrivateKey,
     generate_private_key,
 )
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from jwt.algorithms import ECAlgorithm
 
 ISSUER, AUDIENCE, ORIGIN = "https://issuer.example.com", "bench", "https://shop.example.com"
@@ -74,22 +80,11 @@ def guard_envoy(settings: dict[str, Any], log: Path) -> None:
     host["typed_per_filter_config"] = {
         "envoy.filters.http.cors": {"@type": f"{_KIND}.filters.http.cors.v3.CorsPolicy"} | policy
     }
-    provider = {
-        "issuer": ISSUER,
-        "audiences": [AUDIENCE],
-        "local_jwks": {"inline_string": key_set()},
-        "jwt_cache_config": {"jwt_cache_size": _TOKENS},
-    }
     share = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     bucket = {"max_tokens": _MOST, "tokens_per_fill": _MOST, "fill_interval": "1s"}
     manager["http_filters"][:0] = [
         _extension("envoy.filters.http.cors", "filters.http.cors.v3.Cors"),
-        _extension(
-            "envoy.filters.http.jwt_authn",
-            "filters.http.jwt_authn.v3.JwtAuthentication",
-            providers={"bench": provider},
-            rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
-        ),
+        _jwt_authn(jwt_cache_config={"jwt_cache_size": _TOKENS}),
         _extension(
             "envoy.filters.http.local_ratelimit",
             "filters.http.local_ratelimit.v3.LocalRateLimit",
@@ -101,6 +96,12 @@ def guard_envoy(settings: dict[str, Any], log: Path) -> None:
     ]
 
 
+def require_token(settings: dict[str, Any]) -> None:
+    """Makes Envoy refuse requests without a token."""
+    manager = _chain(settings)["filters"][0]["typed_config"]
+    manager["http_filters"].insert(0, _jwt_authn())
+
+
 def certificate(folder: Path) -> dict[str, str]:
     """This gateway's setting for a new certificate, whose files are written to the folder."""
     authority = trustme.CA()
@@ -108,7 +109,11 @@ def certificate(folder: Path) -> dict[str, str]:
     issued = authority.issue_cert("127.0.0.1")
     files = {"cert_file": folder / "bench.pem", "key_file": folder / "bench.key"}
     issued.cert_chain_pems[0].write_to_path(files["cert_file"])
-    issued.private_key_pem.write_to_path(files["key_file"])
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    # Armeria reads no other format.
+    files["key_file"].write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     return {name: str(file) for name, file in files.items()}
 
 
@@ -134,6 +139,17 @@ def _chain(settings: dict[str, Any]) -> dict[str, Any]:
     (listener,) = settings["static_resources"]["listeners"]
     chain: dict[str, Any] = listener["filter_chains"][0]
     return chain
+
+
+def _jwt_authn(**more: object) -> dict[str, Any]:
+    keys = {"inline_string": key_set()}
+    provider = {"issuer": ISSUER, "audiences": [AUDIENCE], "local_jwks": keys} | more
+    return _extension(
+        "envoy.filters.http.jwt_authn",
+        "filters.http.jwt_authn.v3.JwtAuthentication",
+        providers={"bench": provider},
+        rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
+    )
 
 
 def _extension(name: str, kind: str, **fields: object) -> dict[str, Any]:

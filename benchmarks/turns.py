@@ -13,14 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.building import MissingError
-from benchmarks.load import cpu_s, need_wrk, saturate
-from benchmarks.peers import GRPCIO, OURS, PYTHON, backend, peers, running
+from benchmarks.load import cpu_s, need_wrk, saturate, warm_up
+from benchmarks.peers import GRPCIO, OURS, PYTHON, Peer, backend, peers, running
 from benchmarks.scenarios import POST, SMALL_GET, Scenario, Setup
 
 _TURNS = 15
 
 Costs = dict[str, list[float]]
 """CPU µs per request of each turn, by gateway."""
+Places = dict[str, tuple[int, Peer]]
+"""The process of each gateway, by its name."""
 
 
 def run(turns: int) -> dict[str, Costs]:
@@ -31,22 +33,24 @@ def run(turns: int) -> dict[str, Costs]:
     """
     need_wrk()
     with backend() as address, ExitStack() as held:
-        places: dict[str, tuple[int, int]] = {}
+        places: Places = {}
         for peer in peers(address, {Setup.PLAIN}):
             if peer.name not in (GRPCIO, PYTHON):
                 pid = held.enter_context(running(peer.command, peer.port))
-                places[peer.name] = pid, peer.port
+                places[peer.name] = pid, peer
         return {one.name: _costs(places, one, turns) for one in (SMALL_GET, POST)}
 
 
-def _costs(places: dict[str, tuple[int, int]], scenario: Scenario, turns: int) -> Costs:
+def _costs(places: Places, scenario: Scenario, turns: int) -> Costs:
     costs: Costs = {name: [] for name in places}
+    for _, peer in places.values():
+        warm_up(peer, scenario)
     for turn in range(-1, turns):  # the first is a warm-up
         # In reverse order every second time, so that none always follows the same one.
         for name in list(places) if turn % 2 else reversed(places):
-            pid, port = places[name]
+            pid, peer = places[name]
             before_s = cpu_s(pid)
-            answers = saturate(port, scenario, 1)
+            answers = saturate(peer.port, scenario, 1)
             if turn >= 0:
                 costs[name].append((cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6)
     return costs

@@ -10,8 +10,9 @@ from threading import Thread
 import pytest
 
 from benchmarks.guards import added, kinds
-from benchmarks.load import ask, names_of_headers
+from benchmarks.load import ask, names_of_headers, warm_up
 from benchmarks.paced import content_length, exhaust, read_requests, run
+from benchmarks.peers import Peer
 from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario, Setup
 
 REQUEST = b"GET /good HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -104,6 +105,15 @@ def test_a_pace_is_kept(port: int) -> None:
     latencies_ms = run(port, 100.0, 0.1, repeat(REQUEST))
     assert len(latencies_ms) == 10
     assert min(latencies_ms) > 0
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [(0, 0), (4, 6)])
+def test_a_gateway_is_warmed_up_with_as_many_requests_as_it_needs(
+    port: int, wanted: int, sent: int
+) -> None:
+    peer = Peer("x", frozenset(), (), port, wanted)
+    three_at_once = Scenario("x", "/good", connections=3, slow=True, repeats=True)
+    assert warm_up(peer, three_at_once, 0) == sent
 
 
 def test_requests_are_read_from_a_file_as_they_were_written() -> None:

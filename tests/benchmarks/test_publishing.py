@@ -7,7 +7,7 @@ import pytest
 from benchmarks import publishing
 from benchmarks.balancing import Choices
 from benchmarks.end_to_end import Results
-from benchmarks.peers import GRPCIO, OURS, PYTHON
+from benchmarks.peers import ARMERIA, GRPCIO, OURS, PYTHON
 from benchmarks.scenarios import SMALL_GET
 from tests.benchmarks.test_results import THEN, sample
 
@@ -23,6 +23,7 @@ def results() -> Results:
             GRPCIO: sample(300),
             "grpc-gateway": sample(120, 2.0),
             "Envoy": sample(200, 4.0),
+            ARMERIA: sample(300),
         },
         "1 MB up": {OURS: sample(2500), "Envoy": sample(1250)},
     }
@@ -38,8 +39,8 @@ def page(tmp_path: Path) -> Path:
 
 def test_costs_stand_beside_each_other_in_one_order(results: Results) -> None:
     assert publishing.costs(results) == [
-        ("small GET", "90.0", "150", "300", "120", "200", "", "", "", "0.75", "0.45", ""),
-        ("1 MB up", "2,500", "", "", "", "1,250", "", "", "", "", "2.00", ""),
+        ("small GET", "90.0", "150", "300", "120", "200", "", "", "300", "", "0.75", "0.45", ""),
+        ("1 MB up", "2,500", "", "", "", "1,250", "", "", "", "", "", "2.00", ""),
     ]
 
 
