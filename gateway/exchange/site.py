@@ -56,7 +56,8 @@ class Site:
         """Creates `forwarding` and `deadlines` unless given; with `starter`, there are traces."""
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         masks = _masks(transcoder, policies or {})
-        traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
+        trusts = forwarding.trusts if forwarding.has_proxies else None
+        traces = None if starter is None else RequestTraces(starter, trusts)
         rules, rules_of_proxies = _metadata_rules(config, transcoder, is_traced=traces is not None)
         calls = CallFactory(
             chains,

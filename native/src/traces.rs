@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::text;
 
@@ -73,42 +73,42 @@ impl TraceIds {
     }
 
     /// Begins a trace; returns what `Trace` takes.
-    fn begin(&self) -> PyResult<String> {
+    fn begin<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let low = self.random();
-        let mut out = Vec::with_capacity(LENGTH + 16);
-        out.extend_from_slice(b"00-");
-        text::hex(self.random(), &mut out);
-        text::hex(low, &mut out);
-        self.finish(RANDOM | self.sampled(low), out)
+        let mut trace_id = [0; 32];
+        trace_id[..16].copy_from_slice(&text::hex(self.random()));
+        trace_id[16..].copy_from_slice(&text::hex(low));
+        self.made(py, &trace_id, RANDOM | self.sampled(low))
     }
 
     /// Continues the trace of a `traceparent`; returns None if that is malformed.
     ///
     /// With `obeys`, what the client has decided on sampling is obeyed.
-    fn go_on(&self, traceparent: &Bound<'_, PyString>, obeys: bool) -> PyResult<Option<String>> {
+    fn go_on<'py>(
+        &self,
+        traceparent: &Bound<'py, PyString>,
+        obeys: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let py = traceparent.py();
         let traceparent = traceparent.to_string_lossy();
-        let Some(parent) = Parent::read(&traceparent) else {
-            return Ok(None);
-        };
+        let parent = Parent::read(&traceparent)?;
         let mut flags = parent.flag_bits() & (RANDOM | SAMPLED);
         if !obeys {
             let low = u64::from_str_radix(&parent.trace_id[16..], 16).unwrap_or(0);
             flags = (flags & RANDOM) | self.sampled(low);
         }
-        let mut out = Vec::with_capacity(LENGTH + 16);
-        out.extend_from_slice(b"00-");
-        out.extend_from_slice(parent.trace_id.as_bytes());
-        self.finish(flags, out).map(Some)
+        Some(self.made(py, parent.trace_id.as_bytes().first_chunk()?, flags))
     }
 }
 
 impl TraceIds {
-    fn finish(&self, flags: u8, mut out: Vec<u8>) -> PyResult<String> {
-        out.push(b'-');
-        text::hex(self.random(), &mut out);
-        out.extend_from_slice(&[b'-', b'0', b'0' + flags]);
-        text::hex(self.random(), &mut out);
-        Ok(String::from_utf8(out)?)
+    /// The `traceparent` for the back end, with a new id of a span.
+    fn made<'py>(&self, py: Python<'py>, trace_id: &[u8; 32], flags: u8) -> Bound<'py, PyBytes> {
+        let mut out = *b"00-................................-................-00";
+        out[3..35].copy_from_slice(trace_id);
+        out[36..52].copy_from_slice(&text::hex(self.random()));
+        out[LENGTH - 1] += flags;
+        PyBytes::new(py, &out)
     }
 
     fn sampled(&self, low: u64) -> u8 {

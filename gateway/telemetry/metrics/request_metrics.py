@@ -53,12 +53,14 @@ class CallMetrics:
 class _Children:
     """The children of one combination of labels."""
 
-    __slots__ = ("exemplar_at", "observe")
+    __slots__ = ("exemplar_at", "noted_s", "observe")
 
     def __init__(self, observe: AddValues, exemplar_at: int) -> None:
         self.observe = observe
         self.exemplar_at = exemplar_at
         """The first cell of the exemplar of the duration."""
+        self.noted_s = 0.0
+        """The time of the last exemplar, in seconds since 1970."""
 
 
 class _Last:
@@ -81,7 +83,6 @@ class RequestMetrics:
 
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], scheme: str) -> None:
         self._writer = writer
-        self._cells = writer.file.cells
         self._metrics = [
             metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
         ]
@@ -103,8 +104,10 @@ class RequestMetrics:
         children = self._children(record, method)
         children.observe(record.duration_s, record.request_bytes, record.response_bytes)
         trace = record.trace
-        if (record.traceparent != "") if trace is None else trace.is_sampled:
-            self._note_exemplar(children.exemplar_at, record)
+        is_sampled = record.traceparent != "" if trace is None else trace.is_sampled
+        # One in a second is enough: a scraper comes less often.
+        if is_sampled and not 0.0 <= record.at_s - children.noted_s < _EXEMPLAR_PERIOD_S:
+            self._note_exemplar(children, record)
         if record.split is not None:
             self._count_split(record.split)
 
@@ -157,13 +160,8 @@ class RequestMetrics:
         sizes = child(request_size, of_size), child(response_size, of_size)
         return _Children(self._open_children((at, *sizes)), at + self._exemplar_at)
 
-    def _note_exemplar(self, place: int, record: Record) -> None:
-        """Keeps the trace of a sampled request as an example of its duration.
-
-        One in a second is enough: a scraper comes less often.
-        """
-        if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
-            return
+    def _note_exemplar(self, children: _Children, record: Record) -> None:
+        """Keeps the trace of a sampled request as an example of its duration."""
         trace = record.trace
         if trace is not None:
             digits = trace.trace_id + trace.span_id
@@ -173,4 +171,5 @@ class RequestMetrics:
                 return
             digits = found.trace_id + found.span_id
         ids = bytes.fromhex(digits)
-        self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
+        children.noted_s = record.at_s
+        self._writer.note_exemplar(children.exemplar_at, record.duration_s, record.at_s, ids)
