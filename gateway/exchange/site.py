@@ -70,8 +70,7 @@ class Site:
             traces=traces,
             stored={one for one, policy in (policies or {}).items() if policy.cache is not None},
         )
-        rendering = Rendering(transcoder, rules, config)
-        self.rendering = rendering
+        self.rendering = rendering = Rendering(transcoder, rules, config)
         self.transcoder = transcoder
         self.policies = policies
         self.limits, self.compression = config.limits, config.compression

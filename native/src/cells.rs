@@ -16,6 +16,8 @@ const SUM: usize = 1;
 const BUCKETS: usize = 2;
 /// The most cells of a child: they are copied to the stack and back.
 const MOST_CELLS: usize = 256;
+/// The most histograms that are counted together.
+const MOST_TOGETHER: usize = 3;
 
 /// The cells of one file. All that add to the same cells share what waits for them.
 #[pyclass(frozen)]
@@ -82,7 +84,7 @@ pub struct Histograms {
 impl Histograms {
     /// A child of each histogram, whose first cells are given.
     fn children(&self, py: Python<'_>, places: Vec<usize>) -> PyResult<Children> {
-        if places.len() != self.edges.len() || places.len() > 3 {
+        if places.len() != self.edges.len() || places.len() > MOST_TOGETHER {
             return Err(PyValueError::new_err("expected a place of each histogram"));
         }
         let waiting = &mut *locked(&self.waiting);
@@ -93,7 +95,8 @@ impl Histograms {
             let count = count(edges);
             let [begin, end] = [place, place.saturating_add(count)]
                 .map(|at| isize::try_from(at).unwrap_or(isize::MAX));
-            let cells = PyBuffer::get(&self.view.bind(py).get_item(PySlice::new(py, begin, end, 1))?)?;
+            let part = self.view.bind(py).get_item(PySlice::new(py, begin, end, 1))?;
+            let cells = PyBuffer::get(&part)?;
             if cells.item_count() != count || cells.readonly() {
                 return Err(PyIndexError::new_err("there is no such cell"));
             }

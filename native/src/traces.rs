@@ -45,16 +45,21 @@ impl Parent<'_> {
         (!is_zero(parent.trace_id) && !is_zero(parent.span_id)).then_some(parent)
     }
 
+    /// The flags of the last digit, which has all that are defined.
     fn flag_bits(&self) -> u8 {
-        u8::from_str_radix(self.flags, 16).unwrap_or(0)
+        match self.flags.as_bytes()[1] {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit => digit - b'a' + 10,
+        }
     }
 }
 
 /// Makes the ids of traces and spans, and decides which traces are recorded.
 #[pyclass(frozen)]
 pub struct TraceIds {
-    /// Of the lower 64 bits of the ids of traces, those below it are recorded.
-    bound: u128,
+    /// Of the lower 64 bits of the ids of traces, those below it are recorded. As digits, which sort
+    /// as numbers do; a letter behind those of numbers is above all.
+    bound: [u8; 16],
     // Ids are no secrets: they must only differ. SplitMix64 makes each of a sum that never comes
     // again (Steele, Lea and Flood, 2014); both seeds are of the system, so that two processes whose
     // sums meet have other ids all the same.
@@ -69,16 +74,16 @@ impl TraceIds {
     fn new(bound: u128) -> TraceIds {
         // The keys of a hash are the randomness of the system that the standard library has.
         let keys = RandomState::new();
+        let bound = u64::try_from(bound).map_or([b'g'; 16], text::hex);
         TraceIds { bound, sum: AtomicU64::new(keys.hash_one(0)), seed: keys.hash_one(1) }
     }
 
     /// Begins a trace; returns what `Trace` takes.
     fn begin<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let low = self.random();
         let mut trace_id = [0; 32];
         trace_id[..16].copy_from_slice(&text::hex(self.random()));
-        trace_id[16..].copy_from_slice(&text::hex(low));
-        self.made(py, &trace_id, RANDOM | self.sampled(low))
+        trace_id[16..].copy_from_slice(&text::hex(self.random()));
+        self.made(py, &trace_id, RANDOM | self.sampled(&trace_id))
     }
 
     /// Continues the trace of a `traceparent`; returns None if that is malformed.
@@ -92,12 +97,12 @@ impl TraceIds {
         let py = traceparent.py();
         let traceparent = traceparent.to_string_lossy();
         let parent = Parent::read(&traceparent)?;
+        let trace_id = parent.trace_id.as_bytes().first_chunk()?;
         let mut flags = parent.flag_bits() & (RANDOM | SAMPLED);
         if !obeys {
-            let low = u64::from_str_radix(&parent.trace_id[16..], 16).unwrap_or(0);
-            flags = (flags & RANDOM) | self.sampled(low);
+            flags = (flags & RANDOM) | self.sampled(trace_id);
         }
-        Some(self.made(py, parent.trace_id.as_bytes().first_chunk()?, flags))
+        Some(self.made(py, trace_id, flags))
     }
 }
 
@@ -111,8 +116,8 @@ impl TraceIds {
         PyBytes::new(py, &out)
     }
 
-    fn sampled(&self, low: u64) -> u8 {
-        u8::from(u128::from(low) < self.bound) * SAMPLED
+    fn sampled(&self, trace_id: &[u8; 32]) -> u8 {
+        u8::from(trace_id[16..] < self.bound[..]) * SAMPLED
     }
 
     fn random(&self) -> u64 {

@@ -157,8 +157,8 @@ class CellWriter:
     def histograms(self, *metrics: Metric) -> OpenChildren:
         """Returns what opens a child of each of these metrics, to add to all in one call.
 
-        A counter among them gets the amount to add. At most three are counted together. What is
-        added comes to the cells by `CellFile.flush`.
+        A counter among them gets the amount to add. At most three are counted together. They reach
+        the cells by `CellFile.flush`.
         """
         edges = [[float(edge) for edge in metric.edges] for metric in metrics]
         made: Any = self._native.histograms(edges)

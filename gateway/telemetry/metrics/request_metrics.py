@@ -64,13 +64,14 @@ class _Children:
 
 
 class _Last:
-    """The combination of labels of the last request, and its children."""
+    """The combination of labels of the last request that was a usual one, and its children."""
 
-    __slots__ = ("children", "method", "outcome", "route")
+    __slots__ = ("children", "code", "method", "route", "status")
 
     def __init__(self) -> None:
         self.route = self.method = ""
-        self.outcome = 0
+        self.status = 0
+        self.code: Code = Code.OK
         self.children: _Children | None = None
 
 
@@ -98,11 +99,13 @@ class RequestMetrics:
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
-        method = record.method
-        if method not in _METHODS:
-            method = _OTHER
-        children = self._children(record, method)
-        children.observe(record.duration_s, record.request_bytes, record.response_bytes)
+        children = self._children(record)
+        children.observe(
+            record.duration_s,
+            # As floats: the native module takes an integer in a slower way.
+            float(record.request_bytes),
+            float(record.response_bytes),
+        )
         trace = record.trace
         is_sampled = record.traceparent != "" if trace is None else trace.is_sampled
         # One in a second is enough: a scraper comes less often.
@@ -117,22 +120,40 @@ class RequestMetrics:
             at = self._splits[split] = self._writer.child(self._split_calls, split)
         self._writer.add(at)
 
-    def _children(self, record: Record, method: str) -> _Children:
+    def _children(self, record: Record) -> _Children:
+        binding, last = record.binding, self._last
+        route = "" if binding is None else binding.rule.template
+        is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
+        # Mostly it is that of the request before: no text is hashed, and no object is made.
+        known = last.children
+        if (
+            known is not None
+            and is_usual
+            and (
+                record.status == last.status
+                and record.code is last.code
+                and route is last.route
+                and record.method is last.method
+            )
+        ):
+            return known
+        children = self._find(record, route)
+        if is_usual and record.method in _METHODS:
+            last.route, last.method, last.children = route, record.method, children
+            last.status, last.code = record.status, record.code
+        return children
+
+    def _find(self, record: Record, route: str) -> _Children:
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
-        binding, status, last = record.binding, record.status, self._last
-        route = "" if binding is None else binding.rule.template
+        method, status = record.method, record.status
+        if method not in _METHODS:
+            method = _OTHER
         outcome = status << 8 | record.code
         if record.http_version != _USUAL_VERSION:
             outcome |= _VERSIONS[record.http_version] << 24
         if status >= 500 and record.back_end_failed:
             outcome = -outcome
-        # Mostly it is that of the request before: no text is hashed, and no object is made.
-        known = last.children
-        if known is not None and (
-            outcome == last.outcome and route is last.route and method is last.method
-        ):
-            return known
         by_method = self._kept.get(route)
         if by_method is None:
             by_method = self._kept[route] = {}
@@ -142,7 +163,6 @@ class RequestMetrics:
         children = by_outcome.get(outcome)
         if children is None:
             children = by_outcome[outcome] = self._new_children(route, method, record)
-        last.route, last.method, last.outcome, last.children = route, method, outcome, children
         return children
 
     def _new_children(self, route: str, method: str, record: Record) -> _Children:
