@@ -233,11 +233,12 @@ class Children:
 class Counter:
     """A counter whose children are created when they are first counted."""
 
-    def __init__(self, writer: CellWriter, metric: Metric) -> None:
+    def __init__(self, writer: CellWriter, metric: Metric, *, has_hits: bool = False) -> None:
+        """With `has_hits`, `Hits` count in the same cells, to which another thread may add them: so
+        both must be added in the same way."""
         self._writer = writer
         self._metric = metric
-        # Not `CellWriter.add`: a scrape adds in another thread to cells that `Hits` has too.
-        self._open_children = writer.histograms(metric)
+        self._open_children = writer.histograms(metric) if has_hits else self._at_once
         self._kept: dict[tuple[str, ...], AddValues] = {}
 
     def count(self, values: tuple[str, ...]) -> None:
@@ -247,6 +248,10 @@ class Counter:
             child = self._writer.child(self._metric, values)
             add = self._kept[values] = self._open_children((child,))
         add(1.0)
+
+    def _at_once(self, places: tuple[int, ...]) -> AddValues:
+        writer, at = self._writer, places[0]
+        return lambda amount: writer.add(at, amount)
 
 
 class Histogram:
