@@ -79,13 +79,15 @@ def requests_of(form: str) -> Iterator[Request]:
 
 
 def count(
-    form: str, code: Path, connections: int, endpoints: int = 1,
-    settings: Mapping[str, Any] | None = None, **upstream: Any,
+    form: str, code: Path, connections: int, endpoints: int = 1, *,
+    settings: Mapping[str, Any] | None = None, number: int = _REQUESTS, idle_s: float = 0,
+    **upstream: Any,
 ) -> int:  # fmt: skip
     """The instructions of a request of one form; `code` is a folder with a compiled gateway, and
     `upstream` has settings of its upstream, which has so many endpoints. `settings` are others.
 
-    One request at a time is sent on each of the kept connections, to all of them at once.
+    One request at a time is sent on each of the kept connections, to all of them at once. With
+    `idle_s`, the process is also counted for so long without requests, to leave out its timers.
 
     Raises:
         MissingError: valgrind is missing, cannot be controlled, or the gateway does not start.
@@ -107,18 +109,26 @@ def count(
             running(measured, port, start_s=_START_S) as pid,
             _connected(port, connections) as clients,
         ):
-            made, rounds = requests_of(form), max(_REQUESTS // connections, 1)
+            made, rounds = requests_of(form), max(number // connections, 1)
             status = _FORMS[form].status
             _send(clients, made, status, rounds)
             control(pid, "instrumentation", "on")
             _send(clients, made, status, rounds)  # callgrind translates the code anew
             control(pid, "zero")
-            _send(clients, made, status, rounds)
-            control(pid, "dump")
-            _send(clients, made, status, 2 * rounds)
-            control(pid, "dump")
-        once, twice = (total(counts.with_name(f"{counts.name}.{number}")) for number in (1, 2))
-        return (twice - once) // (rounds * connections)
+            times_s = [time.monotonic()]
+            for round_of in (rounds, 2 * rounds):
+                _send(clients, made, status, round_of)
+                control(pid, "dump")
+                times_s.append(time.monotonic())
+            if idle_s:
+                time.sleep(idle_s)
+                control(pid, "dump")
+        found = [total(Path(f"{counts}.{dump}")) for dump in range(1, 4 if idle_s else 3)]
+        timers = 0.0
+        if idle_s:
+            # The second part of the run was as much longer as its requests took.
+            timers = found[2] / idle_s * (times_s[2] - 2 * times_s[1] + times_s[0])
+        return round((found[1] - found[0] - timers) / (rounds * connections))
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 `python -m benchmarks.observed [ROUNDS]`. As in `benchmarks.guards`, the gateways run on one core
 and are loaded in turns of a second; the collector of the traces takes everything. `--instructions`
-counts the instructions outside the kernel instead, as `benchmarks.instructions` does. Requests
-come one after another then, so that timers weigh more than under load. `--code FOLDER` takes a
-gateway that is compiled already.
+counts the instructions outside the kernel instead, as `benchmarks.instructions` does, on 32
+connections. What timers take is left out: under callgrind, requests take a hundred times as long,
+so that a second of timers would come to a few hundred requests and not to ten thousand. `--code
+FOLDER` takes a gateway that is compiled already.
 """
 
 import argparse
@@ -27,6 +28,9 @@ from benchmarks.instructions import count
 
 _OFF: Mapping[str, Any] = {"metrics": {"enabled": False}}
 _FORM = "varied"
+_CONNECTIONS = 32
+_REQUESTS = 960
+_IDLE_S = 4.0
 
 
 class _Collector(BaseHTTPRequestHandler):
@@ -64,6 +68,10 @@ def kinds(otlp: str) -> tuple[Kind, ...]:
     )
 
 
+def _count(code: Path, settings: Mapping[str, Any]) -> int:
+    return count(_FORM, code, _CONNECTIONS, settings=settings, number=_REQUESTS, idle_s=_IDLE_S)
+
+
 def main() -> None:
     """Measures each, and prints a table."""
     parser = argparse.ArgumentParser(description="Measure the cost of metrics and traces.")
@@ -77,10 +85,7 @@ def main() -> None:
     costs: Sequence[tuple[str, Sequence[float]]]
     with collector() as otlp:
         if options.instructions:
-            costs = [
-                (kind.guard, [float(count(_FORM, code, 1, settings=kind.settings))])
-                for kind in kinds(otlp)
-            ]
+            costs = [(kind.guard, [float(_count(code, kind.settings))]) for kind in kinds(otlp)]
         else:
             vars(peers)["machine_code"] = lambda: code
             costs = costs_of(kinds(otlp), "", options.rounds)

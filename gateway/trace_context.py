@@ -15,8 +15,6 @@ RANDOM: Final = 0x02
 """The flag of a trace id whose last seven bytes are random (section 3.2.2.5.2)."""
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
-_SAMPLED_DIGITS: Final = ("1", "3")
-"""The last digits of flags that are sampled."""
 FIELDS: Final = (TRACEPARENT, TRACESTATE)
 """The names of the header fields, also as metadata."""
 
@@ -28,6 +26,8 @@ _LENGTH: Final = len(_FORM)
 _KINDS: Final = bytes(
     [ord("h") if chr(b) in "0123456789abcdef" else b if b == ord("-") else 0 for b in range(256)]
 )
+# The first digit of an id with the highest bit of the id inverted.
+_TWINS: Final = {digit: f"{int(digit, 16) ^ 8:x}" for digit in "0123456789abcdef"}
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _MEMBER: Final = re.compile(
@@ -61,9 +61,9 @@ class Parent:
 class Trace:
     """The place of one request in its trace: the span of the request, and that of its call.
 
-    Most requests are not recorded and never need each id alone, so one text has them all. Ids are
-    hexadecimal digits in lower case. `note_call` is called when the call to the back end has ended;
-    without it, no back end was called.
+    Most requests are not recorded and never need each id alone, so one text has them all, as the
+    bytes that are sent. Ids are hexadecimal digits in lower case. `note_call` is called when the
+    call to the back end has ended; without it, no back end was called.
     """
 
     __slots__ = (
@@ -82,16 +82,16 @@ class Trace:
     call_ended_s: float
     call_duration_s: float
 
-    def __init__(self, text: str, parent: str, state: str) -> None:
-        """Takes the `traceparent` for the back end, whose parent is the span of the call, followed
-        by the id of the span of the request; of the flags only `SAMPLED` and `RANDOM` are set.
+    def __init__(self, text: bytes, parent: str, state: str) -> None:
+        """Takes the `traceparent` for the back end, whose parent is the span of the call; of the
+        flags only `SAMPLED` and `RANDOM` are set.
         """
         self.text = text
         self.parent = parent
         """The `traceparent` of the client; empty if the trace begins here."""
         self.state = state
         """The value of `tracestate`, as received; empty if there is none."""
-        self.is_sampled = text[_LENGTH - 1] in _SAMPLED_DIGITS
+        self.is_sampled = text[_LENGTH - 1] & SAMPLED != 0
         """True if the trace is recorded, as decided at its start."""
         self.call_code: Code | None = None
         """The code with which the call ended; None if there is none, and then what follows is
@@ -105,22 +105,26 @@ class Trace:
     @property
     def written_flags(self) -> str:
         """The flags as two digits."""
-        return self.text[53:_LENGTH]
+        return self.text[53:_LENGTH].decode()
 
     @property
     def trace_id(self) -> str:
         """The id of the trace."""
-        return self.text[3:35]
+        return self.text[3:35].decode()
 
     @property
     def span_id(self) -> str:
-        """The id of the request's span."""
-        return self.text[_LENGTH:]
+        """The id of the request's span: that of its call with the highest bit inverted.
+
+        So one random id makes two that differ, which costs less.
+        """
+        call = self.call_span_id
+        return _TWINS[call[0]] + call[1:]
 
     @property
     def call_span_id(self) -> str:
         """The id of the span of the request's call."""
-        return self.text[36:52]
+        return self.text[36:52].decode()
 
     @property
     def parent_id(self) -> str:
@@ -130,7 +134,7 @@ class Trace:
     @property
     def for_back_end(self) -> str:
         """The `traceparent` for the back end."""
-        return self.text[:_LENGTH]
+        return self.text.decode()
 
     def note_call(self, upstream: str, code: Code, ended_s: float, duration_s: float) -> None:
         """Notes how the call to the back end ended; `ended_s` is in seconds since 1970."""

@@ -167,13 +167,12 @@ class RequestHead(CallHead):
             block = fields.encode(rules, self._forwarding.block(self._peer, fields.host))
             if block is None:
                 return b""
-        block += encoded(_REQUEST_ID, self._id)
+        own = encoded(_REQUEST_ID, self._id)
         trace = self._trace
-        if trace is not None:
-            block += _TRACEPARENT + trace.for_back_end.encode("ascii")
-            if trace.state:
-                block += encoded(TRACESTATE, trace.state)
-        return block
+        if trace is None:
+            return block + own
+        block = b"".join((block, own, _TRACEPARENT, trace.text))
+        return block + encoded(TRACESTATE, trace.state) if trace.state else block
 
     def add(self, metadata: Metadata, block: bytes) -> None:
         """Adds metadata of the gateway; `block` encodes it."""

@@ -56,7 +56,8 @@ class Site:
         """Creates `forwarding` and `deadlines` unless given; with `starter`, there are traces."""
         forwarding = forwarding or Forwarding(config.forwarded, scheme=config.scheme)
         masks = _masks(transcoder, policies or {})
-        traces = None if starter is None else RequestTraces(starter, forwarding.trusts)
+        trusts = forwarding.trusts if forwarding.has_proxies else None
+        traces = None if starter is None else RequestTraces(starter, trusts)
         rules, rules_of_proxies = _metadata_rules(config, transcoder, is_traced=traces is not None)
         calls = CallFactory(
             chains,
@@ -69,8 +70,7 @@ class Site:
             traces=traces,
             stored={one for one, policy in (policies or {}).items() if policy.cache is not None},
         )
-        rendering = Rendering(transcoder, rules, config)
-        self.rendering = rendering
+        self.rendering = rendering = Rendering(transcoder, rules, config)
         self.transcoder = transcoder
         self.policies = policies
         self.limits, self.compression = config.limits, config.compression

@@ -11,8 +11,9 @@ from gateway.trace_context import Trace
 class RequestTraces:
     """Gives requests their traces, from their header fields."""
 
-    def __init__(self, starter: TraceStarter, trusts: Callable[[str], bool]) -> None:
-        """Takes `trusts`, which tells of the address of a peer whether it is a trusted proxy."""
+    def __init__(self, starter: TraceStarter, trusts: Callable[[str], bool] | None) -> None:
+        """Takes `trusts`, which tells of the address of a peer whether it is a trusted proxy; None
+        without proxies."""
         self._starter = starter
         self._trusts = trusts
 
@@ -27,7 +28,7 @@ class RequestTraces:
                 trace = self._starter.begin()
             else:
                 with_state = fields if fields.roles & TRACESTATE else None
-                is_trusted = self._trusts(request.peer)
+                is_trusted = self._trusts is not None and self._trusts(request.peer)
                 trace = self._starter.start(traceparent, with_state, is_trusted=is_trusted)
             request.trace = trace
         return trace

@@ -19,7 +19,7 @@ mod writing;
 #[pyo3::pymodule]
 mod gateway_native {
     #[pymodule_export]
-    use crate::cells::{Children, Histograms};
+    use crate::cells::{Cells, Children, Histograms};
     #[pymodule_export]
     use crate::log_line::access_line;
     #[pymodule_export]
@@ -31,5 +31,5 @@ mod gateway_native {
 
     /// The version of what Python and Rust tell each other; both must have the same.
     #[pymodule_export]
-    const CONTRACT: u32 = 7;
+    const CONTRACT: u32 = 8;
 }

@@ -8,8 +8,6 @@ use crate::traces::Parent;
 
 /// The longest text that is shown whole.
 const LIMIT: usize = 1024;
-/// The form of a trace of our own: a `traceparent` of version 00, and the span of the request.
-const OWN_LENGTH: usize = 71;
 const USUAL_LENGTH: usize = 1024;
 
 #[derive(Clone, Copy)]
@@ -38,13 +36,13 @@ const KINDS: [Kind; 256] = {
 
 /// Returns the line of a request; None if a text in it may have to be masked, escaped or cut.
 ///
-/// `path` and `request_id` are a client's, the other texts are ready. `trace` is that of the
-/// request if `is_own`, and else the `traceparent` of its client.
+/// `path` and `request_id` are a client's, the other texts are ready. `own` is the trace of the
+/// request; without it, the `traceparent` of its client counts.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "one call for all costs the least")]
 #[pyo3(signature = (
     instant, severity, scope, method, rpc, status, code, path, duration_s, request_bytes,
-    response_bytes, client, peer, user_agent, request_id, trace, is_own, rest, /
+    response_bytes, client, peer, user_agent, request_id, traceparent, own, rest, /
 ))]
 pub fn access_line(
     instant: &str,
@@ -62,8 +60,8 @@ pub fn access_line(
     peer: &str,
     user_agent: &str,
     request_id: &Bound<'_, PyString>,
-    trace: &Bound<'_, PyString>,
-    is_own: bool,
+    traceparent: &Bound<'_, PyString>,
+    own: Option<&[u8]>,
     rest: &str,
 ) -> Option<String> {
     let (path, request_id) = (&*path.to_string_lossy(), &*request_id.to_string_lossy());
@@ -87,7 +85,16 @@ pub fn access_line(
     add(&mut out, [r#","client.address":"#, client, r#","network.peer.address":"#, peer]);
     add(&mut out, [r#","user_agent.original":"#, user_agent]);
     add(&mut out, [r#","gateway.request.id":""#, request_id, "\""]);
-    if let Some(ids) = ids(&trace.to_string_lossy(), is_own) {
+    if let Some(own) = own {
+        let span_id = server_span(own.get(36..52)?.first_chunk()?);
+        out.extend_from_slice(br#","trace_id":""#);
+        out.extend_from_slice(own.get(3..35)?);
+        out.extend_from_slice(br#"","span_id":""#);
+        out.extend_from_slice(&span_id);
+        out.extend_from_slice(br#"","trace_flags":""#);
+        out.extend_from_slice(own.get(53..55)?);
+        out.push(b'"');
+    } else if let Some(ids) = Parent::read(&traceparent.to_string_lossy()) {
         add(&mut out, [r#","trace_id":""#, ids.trace_id, r#"","span_id":""#, ids.span_id]);
         add(&mut out, [r#"","trace_flags":""#, ids.flags, "\""]);
     }
@@ -115,10 +122,15 @@ fn is_plain(text: &str) -> bool {
     })
 }
 
-fn ids(trace: &str, is_own: bool) -> Option<Parent<'_>> {
-    if !is_own {
-        return Parent::read(trace);
-    }
-    let (trace_id, span_id) = (trace.get(3..35)?, trace.get(55..OWN_LENGTH)?);
-    Some(Parent { trace_id, span_id, flags: trace.get(53..55)? })
+/// The id of the span of a request: that of its call with the highest bit inverted
+/// (`Trace.span_id`).
+fn server_span(call: &[u8; 16]) -> [u8; 16] {
+    let mut id = *call;
+    id[0] = match id[0] {
+        digit @ b'0'..=b'1' => digit + 8,
+        digit @ b'2'..=b'7' => digit - b'2' + b'a',
+        digit @ b'8'..=b'9' => digit - 8,
+        digit => digit.wrapping_sub(b'a') + b'2',
+    };
+    id
 }

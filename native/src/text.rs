@@ -246,12 +246,21 @@ pub fn end_of_string(text: &[u8], start: usize) -> usize {
     at + 1
 }
 
-/// Writes a number as 16 hexadecimal digits.
-pub fn hex(number: u64, out: &mut Vec<u8>) {
+/// Returns a number as 16 hexadecimal digits.
+pub fn hex(number: u64) -> [u8; 16] {
     let mut digits = [0; 16];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
-    }
-    out.extend_from_slice(&digits);
+    digits[..8].copy_from_slice(&eight_digits((number >> 32) as u32));
+    digits[8..].copy_from_slice(&eight_digits(number as u32));
+    digits
+}
+
+/// The digits of half a number: all at once, each in a byte of one word.
+fn eight_digits(number: u32) -> [u8; 8] {
+    let mut word = u64::from(number);
+    word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    word = (word | word << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // A digit of ten and more is a letter, which is 39 behind where the digits would go on.
+    let letters = (word + PAIRS * 6) >> 4 & PAIRS;
+    (word + PAIRS * u64::from(b'0') + letters * 39).to_be_bytes()
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::text;
 
@@ -45,16 +45,21 @@ impl Parent<'_> {
         (!is_zero(parent.trace_id) && !is_zero(parent.span_id)).then_some(parent)
     }
 
+    /// The flags of the last digit, which has all that are defined.
     fn flag_bits(&self) -> u8 {
-        u8::from_str_radix(self.flags, 16).unwrap_or(0)
+        match self.flags.as_bytes()[1] {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit => digit - b'a' + 10,
+        }
     }
 }
 
 /// Makes the ids of traces and spans, and decides which traces are recorded.
 #[pyclass(frozen)]
 pub struct TraceIds {
-    /// Of the lower 64 bits of the ids of traces, those below it are recorded.
-    bound: u128,
+    /// Of the lower 64 bits of the ids of traces, those below it are recorded. As digits, which sort
+    /// as numbers do; a letter behind those of numbers is above all.
+    bound: [u8; 16],
     // Ids are no secrets: they must only differ. SplitMix64 makes each of a sum that never comes
     // again (Steele, Lea and Flood, 2014); both seeds are of the system, so that two processes whose
     // sums meet have other ids all the same.
@@ -69,50 +74,50 @@ impl TraceIds {
     fn new(bound: u128) -> TraceIds {
         // The keys of a hash are the randomness of the system that the standard library has.
         let keys = RandomState::new();
+        let bound = u64::try_from(bound).map_or([b'g'; 16], text::hex);
         TraceIds { bound, sum: AtomicU64::new(keys.hash_one(0)), seed: keys.hash_one(1) }
     }
 
     /// Begins a trace; returns what `Trace` takes.
-    fn begin(&self) -> PyResult<String> {
-        let low = self.random();
-        let mut out = Vec::with_capacity(LENGTH + 16);
-        out.extend_from_slice(b"00-");
-        text::hex(self.random(), &mut out);
-        text::hex(low, &mut out);
-        self.finish(RANDOM | self.sampled(low), out)
+    fn begin<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut trace_id = [0; 32];
+        trace_id[..16].copy_from_slice(&text::hex(self.random()));
+        trace_id[16..].copy_from_slice(&text::hex(self.random()));
+        self.made(py, &trace_id, RANDOM | self.sampled(&trace_id))
     }
 
     /// Continues the trace of a `traceparent`; returns None if that is malformed.
     ///
     /// With `obeys`, what the client has decided on sampling is obeyed.
-    fn go_on(&self, traceparent: &Bound<'_, PyString>, obeys: bool) -> PyResult<Option<String>> {
+    fn go_on<'py>(
+        &self,
+        traceparent: &Bound<'py, PyString>,
+        obeys: bool,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let py = traceparent.py();
         let traceparent = traceparent.to_string_lossy();
-        let Some(parent) = Parent::read(&traceparent) else {
-            return Ok(None);
-        };
+        let parent = Parent::read(&traceparent)?;
+        let trace_id = parent.trace_id.as_bytes().first_chunk()?;
         let mut flags = parent.flag_bits() & (RANDOM | SAMPLED);
         if !obeys {
-            let low = u64::from_str_radix(&parent.trace_id[16..], 16).unwrap_or(0);
-            flags = (flags & RANDOM) | self.sampled(low);
+            flags = (flags & RANDOM) | self.sampled(trace_id);
         }
-        let mut out = Vec::with_capacity(LENGTH + 16);
-        out.extend_from_slice(b"00-");
-        out.extend_from_slice(parent.trace_id.as_bytes());
-        self.finish(flags, out).map(Some)
+        Some(self.made(py, trace_id, flags))
     }
 }
 
 impl TraceIds {
-    fn finish(&self, flags: u8, mut out: Vec<u8>) -> PyResult<String> {
-        out.push(b'-');
-        text::hex(self.random(), &mut out);
-        out.extend_from_slice(&[b'-', b'0', b'0' + flags]);
-        text::hex(self.random(), &mut out);
-        Ok(String::from_utf8(out)?)
+    /// The `traceparent` for the back end, with a new id of a span.
+    fn made<'py>(&self, py: Python<'py>, trace_id: &[u8; 32], flags: u8) -> Bound<'py, PyBytes> {
+        let mut out = *b"00-................................-................-00";
+        out[3..35].copy_from_slice(trace_id);
+        out[36..52].copy_from_slice(&text::hex(self.random()));
+        out[LENGTH - 1] += flags;
+        PyBytes::new(py, &out)
     }
 
-    fn sampled(&self, low: u64) -> u8 {
-        u8::from(u128::from(low) < self.bound) * SAMPLED
+    fn sampled(&self, trace_id: &[u8; 32]) -> u8 {
+        u8::from(trace_id[16..] < self.bound[..]) * SAMPLED
     }
 
     fn random(&self) -> u64 {

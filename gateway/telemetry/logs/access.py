@@ -161,8 +161,8 @@ class AccessLines:
             shown_peer,
             shown.of(record.user_agent),
             record.request_id,
-            record.traceparent if trace is None else trace.text,
-            trace is not None,
+            record.traceparent,
+            None if trace is None else trace.text,
             rest,
         )
 

@@ -125,6 +125,9 @@ class CellWriter:
     def __init__(self, file: CellFile) -> None:
         self.file = file
         self._cells = file.cells
+        module = native_module()
+        self._native: Any = Cells(file.cells) if module is None else module.Cells(file.cells)
+        file.flushes.append(self._native.flush)
 
     def child(self, metric: Metric, values: Sequence[str]) -> int:
         """Returns the index of the first cell of a child, which is created if there is none."""
@@ -154,11 +157,11 @@ class CellWriter:
     def histograms(self, *metrics: Metric) -> OpenChildren:
         """Returns what opens a child of each of these metrics, to add to all in one call.
 
-        A counter among them gets the amount to add.
+        A counter among them gets the amount to add. At most three are counted together. They reach
+        the cells by `CellFile.flush`.
         """
-        module, cells = native_module(), self._cells
         edges = [[float(edge) for edge in metric.edges] for metric in metrics]
-        made: Any = Histograms(cells, edges) if module is None else module.Histograms(cells, edges)
+        made: Any = self._native.histograms(edges)
 
         def open_children(places: tuple[int, ...]) -> AddValues:
             observe: AddValues = made.children(places).observe
@@ -180,14 +183,28 @@ class CellWriter:
         cells[at + 1] = time_s
 
 
+class Cells:
+    """The cells of one file: the definition of the native ones, which count elsewhere first."""
+
+    def __init__(self, view: "memoryview[float]") -> None:
+        """Takes a view of the cells."""
+        self._view = view
+
+    def histograms(self, edges: list[list[float]]) -> "Histograms":
+        """Returns histograms that are always counted together, with their upper bounds in rising
+        order. One without upper bounds is a counter.
+        """
+        return Histograms(self._view, edges)
+
+    def flush(self) -> None:
+        """Adds what was counted to the cells, where it is already."""
+
+
 class Histograms:
-    """Histograms that are always counted together: the definition of the native ones."""
+    """Histograms that are always counted together."""
 
     def __init__(self, cells: "memoryview[float]", edges: list[list[float]]) -> None:
-        """Takes the cells, and the upper bounds of each histogram in rising order.
-
-        One without upper bounds is a counter.
-        """
+        """Takes the cells, and the upper bounds of each histogram."""
         self._cells = cells
         self._edges = edges
 
@@ -216,17 +233,25 @@ class Children:
 class Counter:
     """A counter whose children are created when they are first counted."""
 
-    def __init__(self, writer: CellWriter, metric: Metric) -> None:
+    def __init__(self, writer: CellWriter, metric: Metric, *, has_hits: bool = False) -> None:
+        """With `has_hits`, `Hits` count in the same cells, to which another thread may add them: so
+        both must be added in the same way."""
         self._writer = writer
         self._metric = metric
-        self._places: dict[tuple[str, ...], int] = {}
+        self._open_children = writer.histograms(metric) if has_hits else self._at_once
+        self._kept: dict[tuple[str, ...], AddValues] = {}
 
     def count(self, values: tuple[str, ...]) -> None:
         """Adds one to the child with these values of the labels."""
-        at = self._places.get(values)
-        if at is None:
-            at = self._places[values] = self._writer.child(self._metric, values)
-        self._writer.add(at)
+        add = self._kept.get(values)
+        if add is None:
+            child = self._writer.child(self._metric, values)
+            add = self._kept[values] = self._open_children((child,))
+        add(1.0)
+
+    def _at_once(self, places: tuple[int, ...]) -> AddValues:
+        writer, at = self._writer, places[0]
+        return lambda amount: writer.add(at, amount)
 
 
 class Histogram:

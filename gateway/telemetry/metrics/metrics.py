@@ -100,7 +100,7 @@ class Metrics:
 
     def count_cache(self, cache: "CountedCache") -> None:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
-        cache.count = self.by_values(CACHE_REQUESTS)
+        cache.count = Counter(self.writer, CACHE_REQUESTS, has_hits=True).count
         cache.count_change = self.by_value(CACHE_CHANGES)
         writer, age = self.writer, self.metric(CACHE_AGE)
 

@@ -53,22 +53,25 @@ class CallMetrics:
 class _Children:
     """The children of one combination of labels."""
 
-    __slots__ = ("exemplar_at", "observe")
+    __slots__ = ("exemplar_at", "noted_s", "observe")
 
     def __init__(self, observe: AddValues, exemplar_at: int) -> None:
         self.observe = observe
         self.exemplar_at = exemplar_at
         """The first cell of the exemplar of the duration."""
+        self.noted_s = 0.0
+        """The time of the last exemplar, in seconds since 1970."""
 
 
 class _Last:
-    """The combination of labels of the last request, and its children."""
+    """The combination of labels of the last request that was a usual one, and its children."""
 
-    __slots__ = ("children", "method", "outcome", "route")
+    __slots__ = ("children", "code", "method", "route", "status")
 
     def __init__(self) -> None:
         self.route = self.method = ""
-        self.outcome = 0
+        self.status = 0
+        self.code: Code = Code.OK
         self.children: _Children | None = None
 
 
@@ -81,7 +84,6 @@ class RequestMetrics:
 
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], scheme: str) -> None:
         self._writer = writer
-        self._cells = writer.file.cells
         self._metrics = [
             metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
         ]
@@ -97,14 +99,18 @@ class RequestMetrics:
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
-        method = record.method
-        if method not in _METHODS:
-            method = _OTHER
-        children = self._children(record, method)
-        children.observe(record.duration_s, record.request_bytes, record.response_bytes)
+        children = self._children(record)
+        children.observe(
+            record.duration_s,
+            # As floats: the native module takes an integer in a slower way.
+            float(record.request_bytes),
+            float(record.response_bytes),
+        )
         trace = record.trace
-        if (record.traceparent != "") if trace is None else trace.is_sampled:
-            self._note_exemplar(children.exemplar_at, record)
+        is_sampled = record.traceparent != "" if trace is None else trace.is_sampled
+        # One in a second is enough: a scraper comes less often.
+        if is_sampled and not 0.0 <= record.at_s - children.noted_s < _EXEMPLAR_PERIOD_S:
+            self._note_exemplar(children, record)
         if record.split is not None:
             self._count_split(record.split)
 
@@ -114,22 +120,40 @@ class RequestMetrics:
             at = self._splits[split] = self._writer.child(self._split_calls, split)
         self._writer.add(at)
 
-    def _children(self, record: Record, method: str) -> _Children:
+    def _children(self, record: Record) -> _Children:
+        binding, last = record.binding, self._last
+        route = "" if binding is None else binding.rule.template
+        is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
+        # Mostly it is that of the request before: no text is hashed, and no object is made.
+        known = last.children
+        if (
+            known is not None
+            and is_usual
+            and (
+                record.status == last.status
+                and record.code is last.code
+                and route is last.route
+                and record.method is last.method
+            )
+        ):
+            return known
+        children = self._find(record, route)
+        if is_usual and record.method in _METHODS:
+            last.route, last.method, last.children = route, record.method, children
+            last.status, last.code = record.status, record.code
+        return children
+
+    def _find(self, record: Record, route: str) -> _Children:
         # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
         # a member of an enum is computed by Python code.
-        binding, status, last = record.binding, record.status, self._last
-        route = "" if binding is None else binding.rule.template
+        method, status = record.method, record.status
+        if method not in _METHODS:
+            method = _OTHER
         outcome = status << 8 | record.code
         if record.http_version != _USUAL_VERSION:
             outcome |= _VERSIONS[record.http_version] << 24
         if status >= 500 and record.back_end_failed:
             outcome = -outcome
-        # Mostly it is that of the request before: no text is hashed, and no object is made.
-        known = last.children
-        if known is not None and (
-            outcome == last.outcome and route is last.route and method is last.method
-        ):
-            return known
         by_method = self._kept.get(route)
         if by_method is None:
             by_method = self._kept[route] = {}
@@ -139,7 +163,6 @@ class RequestMetrics:
         children = by_outcome.get(outcome)
         if children is None:
             children = by_outcome[outcome] = self._new_children(route, method, record)
-        last.route, last.method, last.outcome, last.children = route, method, outcome, children
         return children
 
     def _new_children(self, route: str, method: str, record: Record) -> _Children:
@@ -157,13 +180,8 @@ class RequestMetrics:
         sizes = child(request_size, of_size), child(response_size, of_size)
         return _Children(self._open_children((at, *sizes)), at + self._exemplar_at)
 
-    def _note_exemplar(self, place: int, record: Record) -> None:
-        """Keeps the trace of a sampled request as an example of its duration.
-
-        One in a second is enough: a scraper comes less often.
-        """
-        if 0.0 <= record.at_s - self._cells[place + 1] < _EXEMPLAR_PERIOD_S:
-            return
+    def _note_exemplar(self, children: _Children, record: Record) -> None:
+        """Keeps the trace of a sampled request as an example of its duration."""
         trace = record.trace
         if trace is not None:
             digits = trace.trace_id + trace.span_id
@@ -173,4 +191,5 @@ class RequestMetrics:
                 return
             digits = found.trace_id + found.span_id
         ids = bytes.fromhex(digits)
-        self._writer.note_exemplar(place, record.duration_s, record.at_s, ids)
+        children.noted_s = record.at_s
+        self._writer.note_exemplar(children.exemplar_at, record.duration_s, record.at_s, ids)

@@ -83,10 +83,12 @@ class Sampler:
         """Ends the sampling, after a last sample."""
         self._timer.cancel()
         self._sample()
+        self._writer.file.flush()
 
     def _tick(self) -> None:
         now_s = time.monotonic()
         self._writer.observe(self._lag_at, self._lag_edges, max(0.0, now_s - self._due_s))
+        self._writer.file.flush()
         self._ticks += 1
         if self._ticks % _TICKS == 0:
             self._sample()

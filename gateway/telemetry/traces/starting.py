@@ -38,7 +38,7 @@ class RawFields(Protocol):
 class TraceIds:
     """The ids of traces and spans, and which traces are recorded: the definition of the native one.
 
-    Both return the text that `Trace` takes.
+    Both return what `Trace` takes.
     """
 
     def __init__(self, bound: int) -> None:
@@ -51,13 +51,13 @@ class TraceIds:
         self._digits = ""
         self._used = 0
 
-    def begin(self) -> str:
+    def begin(self) -> bytes:
         """Begins a trace."""
         trace_id = self._new_id() + self._new_id()
         flags = _SAMPLED if trace_id[_DIGITS_OF_ID:] < self._bound else RANDOM
-        return f"00-{trace_id}-{self._new_id()}-0{flags}{self._new_id()}"
+        return f"00-{trace_id}-{self._new_id()}-0{flags}".encode()
 
-    def go_on(self, traceparent: str, obeys: bool) -> str | None:  # noqa: FBT001 - as the native one
+    def go_on(self, traceparent: str, obeys: bool) -> bytes | None:  # noqa: FBT001 - as the native one
         """Continues the trace of a `traceparent`; returns None if that is malformed.
 
         With `obeys`, what the client has decided on sampling is obeyed.
@@ -69,7 +69,7 @@ class TraceIds:
         if not obeys:
             is_sampled = parent.trace_id[_DIGITS_OF_ID:] < self._bound
             flags = flags & RANDOM | (SAMPLED if is_sampled else 0)
-        return f"00-{parent.trace_id}-{self._new_id()}-0{flags}{self._new_id()}"
+        return f"00-{parent.trace_id}-{self._new_id()}-0{flags}".encode()
 
     def _new_id(self) -> str:
         """Returns the random digits of the id of a span, or of half the id of a trace.
@@ -93,8 +93,8 @@ class TraceStarter:
         bound = round(options.ratio * _ALL_IDS)
         module = native_module()
         ids: Any = TraceIds(bound) if module is None else module.TraceIds(bound)
-        self._begin: Callable[[], str] = ids.begin
-        self._go_on: Callable[[str, bool], str | None] = ids.go_on
+        self._begin: Callable[[], bytes] = ids.begin
+        self._go_on: Callable[[str, bool], bytes | None] = ids.go_on
         self._obeys_all = options.trust is _ALL
         self._obeys_trusted = options.trust in {_ALL, _TRUSTED}
 

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.status import StartUpError
 
 VARIABLE: Final = "GATEWAY_CODEC"
-_CONTRACT: Final = 7
+_CONTRACT: Final = 8
 """The version of what both sides tell each other; a module with another one is not used."""
 
 

@@ -167,6 +167,7 @@ def test_the_counters_of_a_dead_worker_stay_and_its_gauges_do_not(files: list[Ce
     assert value(files, "gateway_connections") == 0
     assert value(files, "gateway_worker_restarts_total") == 1
     after.requests.ended(entry())
+    after.writer.file.flush()  # as `Sampler` does
     assert value(files, f"{DURATION}_count") == 2
 
 

@@ -1,5 +1,6 @@
 """Cells of histograms, written by the definition and by the native module."""
 
+import os
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -60,6 +61,7 @@ def test_a_value_is_counted_in_each_histogram(pair: tuple[CellFile, OpenChildren
     values = [-1.0, 0.0, *EDGES, *(edge * 1.01 for edge in EDGES), 1e9]
     for value in values:
         observe(8, value)
+    file.flush()
     cells = file.cells
     sizes, times = (cells[at : at + 10].tolist() for at in places)
     # Created, sum, buckets, and an exemplar: a bound belongs to its bucket.
@@ -95,4 +97,22 @@ def test_what_counts_can_outlive_its_file() -> None:
     observe = open_children((at,))
     file.close()
     observe(2.0)
+    file.flush()
     assert cells[at + 1] == 2.0
+
+
+@pytest.mark.usefixtures("pair")
+def test_other_readers_see_what_was_flushed_and_all_children_of_a_place_count() -> None:
+    file = CellFile()
+    other = CellFile(os.dup(file._fd))
+    writer = CellWriter(file)
+    at = writer.child(SIZES, ())
+    for _ in range(2):  # as the generations before and after a reload
+        writer.histograms(SIZES)((at,))(2.0)
+    assert [cells[1] for _, cells in file.children()] == [4.0]
+    writer.histograms(TIMES, SIZES)((writer.child(TIMES, ()), at))(0.5, 3.0)
+    file.flush()
+    file.flush()  # nothing is counted twice
+    assert [cells[1] for _, cells in other.children()] == [7.0, 0.5]
+    other.close()
+    file.close()
