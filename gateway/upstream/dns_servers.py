@@ -146,7 +146,7 @@ class NameResolver:
         """One endpoint for each address; see `Resolver.resolve`."""
         try:
             found = await self._servers.endpoints(self._name, self._port, self._family)
-        except* OSError as failures:
+        except ExceptionGroup as failures:
             raise _first(failures) from None
         return found[:MOST_ENDPOINTS]
 
@@ -176,7 +176,7 @@ class ServiceResolver:
                     (one, weight, tasks.create_task(self._endpoints(one)))
                     for one, weight in _weighted(able[:_MOST_SERVICES])
                 ]
-        except* OSError as failures:
+        except ExceptionGroup as failures:
             raise _first(failures) from None
         for one, weight, task in asked:
             for at in task.result():
@@ -225,9 +225,9 @@ def _failed(reason: str) -> OSError:
     return OSError(errno.EIO, reason)
 
 
-def _first(failures: BaseExceptionGroup[OSError]) -> OSError:
-    """The first of several failures, which may be in groups themselves."""
-    failure: BaseException = failures
-    while isinstance(failure, BaseExceptionGroup):
+def _first(failures: Exception) -> Exception:
+    """Returns the first of several failures, which may be in groups themselves."""
+    failure = failures
+    while isinstance(failure, ExceptionGroup):
         failure = failure.exceptions[0]
-    return failure if isinstance(failure, OSError) else _failed(type(failure).__name__)
+    return failure

@@ -1,5 +1,6 @@
-"""Patterns match the same with each version of Python that the gateway runs on."""
+"""The code does the same with each version of Python that the gateway runs on."""
 
+import ast
 import importlib
 import re
 from collections.abc import Iterator
@@ -62,3 +63,16 @@ def test_possessive_groups_within_possessive_groups_know_the_version() -> None:
 def test_repeated_groups_match_the_same_in_all_versions() -> None:
     pattern = re.compile(repeats.repeated(rf'[^"]++|"{repeats.repeated("bc")}"') + '"?')
     assert [one.end() for one in map(pattern.match, ('a"bcbc"', 'a"bc', '""a')) if one] == [7, 2, 3]
+
+
+def test_nothing_is_raised_where_a_group_is_handled() -> None:
+    """Python 3.11.2 raises a group instead of an exception that an `except*` raises."""
+    raising = [
+        f"{file}:{handled.lineno}"
+        for file in sorted((ROOT / "gateway").rglob("*.py"))
+        for handled in ast.walk(ast.parse(file.read_text()))
+        if isinstance(handled, ast.TryStar)
+        for handler in handled.handlers
+        if any(isinstance(node, ast.Raise) for node in ast.walk(handler))
+    ]
+    assert not raising
