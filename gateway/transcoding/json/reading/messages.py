@@ -147,12 +147,19 @@ def too_deep() -> StatusError:
     )
 
 
-class MessageValue(Value):
+class SizedValue(Value):
+    """The base of values after a tag and their size; `short` has the tag with each small size."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
+        self.short = short_heads(head)
+
+
+class MessageValue(SizedValue):
     """A message in a field, after its tag and its length."""
 
     def __init__(self, head: bytes, plan: Plan) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.plan = plan
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -180,12 +187,11 @@ class GroupValue(Value):
         return len(self.head) + size + len(self.end)
 
 
-class ListValue(Value):
+class ListValue(SizedValue):
     """The items of a repeated field; `head` is their common tag if they are packed, else empty."""
 
     def __init__(self, head: bytes, item: Value) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.item = item
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -221,12 +227,11 @@ class ListValue(Value):
         return size
 
 
-class MapValue(Value):
+class MapValue(SizedValue):
     """The entries of a map: messages of a key and a value (protobuf encoding guide, "Maps")."""
 
     def __init__(self, head: bytes, key: Value, value: Value) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.key = key
         self.value = value
 
