@@ -242,11 +242,15 @@ class ArrayItems:
         while whole := _WHOLE.match(self._buffer, self._at):
             self._hand_on(whole[1])
             self._at = whole.end()
+        return self._open_next("an element of the array")
+
+    def _open_next(self, wanted: str) -> bool:
+        """Begins the next element; returns False if its first character has not arrived."""
         character = self._next_character()
         if not character:
             return False
         if character in ",]}:":
-            raise invalid_argument("", f"expected an element of the array, got {character}")
+            raise invalid_argument("", f"expected {wanted}, got {character}")
         return self._open(character)
 
     def _open(self, character: str) -> bool:
