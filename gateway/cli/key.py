@@ -8,22 +8,9 @@ import typer
 
 from gateway.audit import Audit
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey, shown_key
+from gateway.cli import store_commands
 from gateway.cli.messages import say
-from gateway.cli.store_commands import (
-    STANDARD_INPUT,
-    CommandError,
-    ConfigFlag,
-    JsonFlag,
-    LifetimeFlag,
-    ScopeFlag,
-    StoreFlag,
-    flags_named,
-    refuse_secret,
-    scopes_of,
-    secret_from_input,
-    settings_of,
-    with_store,
-)
+from gateway.cli.store_commands import ConfigFlag, JsonFlag, LifetimeFlag, ScopeFlag, StoreFlag
 from gateway.cli.tables import duration_s, expiry, print_table
 from gateway.stores.base import KeyRecord, Store, instant
 
@@ -44,10 +31,12 @@ def create(
     as_json: JsonFlag = False,
 ) -> None:
     """Create a key and print it: it cannot be shown again."""
-    with flags_named():
-        request = KeyRequest(owner, scopes_of(scope), ttl, tuple(network or []))
-    settings = settings_of(config, store)
-    made = with_store(settings, lambda store, audit: ApiKeys(store, audit).create(request))
+    with store_commands.flags_named():
+        request = KeyRequest(owner, store_commands.scopes_of(scope), ttl, tuple(network or []))
+    settings = store_commands.settings_of(config, store)
+    made = store_commands.with_store(
+        settings, lambda store, audit: ApiKeys(store, audit).create(request)
+    )
     if not settings.auth.takes_keys:
         say("warning: auth.order does not contain key, so the gateway accepts no keys")
     _show(made, as_json=as_json)
@@ -62,7 +51,7 @@ def list_keys(
     async def collect(store: Store, audit: Audit) -> list[KeyRecord]:
         return [record async for record in ApiKeys(store, audit).list_all()]
 
-    records = with_store(settings_of(config, store), collect)
+    records = store_commands.with_store(store_commands.settings_of(config, store), collect)
     if as_json:
         for record in records:
             typer.echo(json.dumps(shown_key(record)))
@@ -88,9 +77,9 @@ def rotate(
     as_json: JsonFlag = False,
 ) -> None:
     """Give a key a new secret and print it: it cannot be shown again."""
-    refuse_secret(key_id)
-    settings = settings_of(config, store)
-    made = with_store(
+    store_commands.refuse_secret(key_id)
+    settings = store_commands.settings_of(config, store)
+    made = store_commands.with_store(
         settings, lambda store, audit: ApiKeys(store, audit).rotate(key_id, overlap or 0.0)
     )
     if made is None:
@@ -107,8 +96,7 @@ def revoke(
     store: StoreFlag = None,
 ) -> None:
     """Revoke a key: within a second every gateway rejects it."""
-    refuse_secret(key_id)
-    shown = secret_from_input() if key_id == STANDARD_INPUT else None
+    shown = store_commands.secret_given(key_id)
 
     async def end_it(store: Store, audit: Audit) -> str | None:
         keys = ApiKeys(store, audit)
@@ -117,7 +105,7 @@ def revoke(
         record = await keys.verify(shown)
         return record.id if record is not None and await keys.revoke(record.id) else None
 
-    revoked = with_store(settings_of(config, store), end_it)
+    revoked = store_commands.with_store(store_commands.settings_of(config, store), end_it)
     if revoked is None:
         raise _unknown()
     say(f"revoked {revoked}")
@@ -147,5 +135,5 @@ def _as_row(record: KeyRecord) -> tuple[str, ...]:
     )
 
 
-def _unknown() -> CommandError:
-    return CommandError("no such key; `gateway key list` shows the existing ones")
+def _unknown() -> store_commands.CommandError:
+    return store_commands.CommandError("no such key; `gateway key list` shows the existing ones")

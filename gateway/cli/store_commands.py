@@ -35,7 +35,7 @@ LifetimeFlag = Annotated[
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
 
-STANDARD_INPUT = "-"
+_STANDARD_INPUT = "-"
 """The argument that stands for a secret on standard input."""
 
 
@@ -110,13 +110,18 @@ def flags_named() -> Iterator[None]:
         raise CommandError(f"--{error}") from None
 
 
-def secret_from_input() -> str:
-    """Reads a secret from standard input: the list of processes would show an argument."""
-    return sys.stdin.readline(4096).strip()
+def secret_given(argument: str) -> str | None:
+    """Reads a secret from standard input if the argument is `-`; any other is no secret.
+
+    Raises:
+        CommandError: the argument is one.
+    """
+    refuse_secret(argument)
+    return sys.stdin.readline(4096).strip() if argument == _STANDARD_INPUT else None
 
 
 def refuse_secret(text: str) -> None:
-    """Rejects a secret on the command line.
+    """Rejects a secret on the command line, which the list of processes shows.
 
     Raises:
         CommandError: the argument is one.

@@ -8,22 +8,9 @@ import typer
 from gateway.audit import Audit
 from gateway.auth.names import check_name, check_scopes
 from gateway.auth.tokens.tokens import Grant, Issued, Tokens
+from gateway.cli import store_commands
 from gateway.cli.messages import say
-from gateway.cli.store_commands import (
-    STANDARD_INPUT,
-    CommandError,
-    ConfigFlag,
-    JsonFlag,
-    LifetimeFlag,
-    ScopeFlag,
-    StoreFlag,
-    flags_named,
-    refuse_secret,
-    scopes_of,
-    secret_from_input,
-    settings_of,
-    with_store,
-)
+from gateway.cli.store_commands import ConfigFlag, JsonFlag, LifetimeFlag, ScopeFlag, StoreFlag
 from gateway.cli.tables import expiry, print_table
 from gateway.config.auth import TokenOptions
 from gateway.stores.base import Store, TokenRecord, instant
@@ -45,14 +32,16 @@ def issue(
     as_json: JsonFlag = False,
 ) -> None:
     """Issue an access token and print it: it cannot be shown again."""
-    settings = settings_of(config, store)
-    scopes = scopes_of(scope)
+    settings = store_commands.settings_of(config, store)
+    scopes = store_commands.scopes_of(scope)
     grant = Grant(principal, client, scopes, _ttl_s(ttl, settings.auth.tokens))
-    with flags_named():
+    with store_commands.flags_named():
         check_name("principal", principal)
         check_name("client", client)
         check_scopes(scopes)
-    issued = with_store(settings, lambda store, audit: Tokens(store, audit).issue(grant))
+    issued = store_commands.with_store(
+        settings, lambda store, audit: Tokens(store, audit).issue(grant)
+    )
     _show(issued, grant, as_json=as_json)
 
 
@@ -77,7 +66,7 @@ def list_tokens(
                 break
         return records
 
-    records = with_store(settings_of(config, store), show)
+    records = store_commands.with_store(store_commands.settings_of(config, store), show)
     if as_json:
         return
     columns = ("id", "kind", "principal", "client", "scopes", "issued", "expires")
@@ -98,9 +87,8 @@ def revoke(
 ) -> None:
     """Revoke all tokens of a login: within a second every gateway rejects them."""
     if (login is None) == (principal is None):
-        raise CommandError("give the id of a login, or --principal, and not both")
-    refuse_secret(login or "")
-    shown = secret_from_input() if login == STANDARD_INPUT else None
+        raise store_commands.CommandError("give the id of a login, or --principal, and not both")
+    shown = store_commands.secret_given(login or "")
 
     async def end_them(store: Store, audit: Audit) -> int:
         tokens = Tokens(store, audit)
@@ -111,9 +99,11 @@ def revoke(
         record = await tokens.find(shown)
         return 0 if record is None else await tokens.revoke_family(record.family)
 
-    gone = with_store(settings_of(config, store), end_them)
+    gone = store_commands.with_store(store_commands.settings_of(config, store), end_them)
     if not gone:
-        raise CommandError("no such token is valid; `gateway token list` shows the valid ones")
+        raise store_commands.CommandError(
+            "no such token is valid; `gateway token list` shows the valid ones"
+        )
     say(f"revoked {gone} {'token' if gone == 1 else 'tokens'}")
 
 
@@ -121,7 +111,7 @@ def _ttl_s(asked_s: float | None, options: TokenOptions) -> float:
     if asked_s is None:
         return min(options.access_ttl_s, options.max_access_ttl_s)
     if asked_s > options.max_access_ttl_s:
-        raise CommandError(
+        raise store_commands.CommandError(
             f"--ttl: expected at most {options.max_access_ttl_s:g} seconds, "
             "which is auth.tokens.max_access_ttl_s"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -96,7 +96,10 @@ def expected(kind: Kind) -> str:
     """Describes the valid values of a setting: `a whole number greater than 0`."""
     for words in _words(kind.metadata):
         return words.expected
-    return " or ".join(dict.fromkeys(_expected(one) for one in kind.alternatives)) or "a value"
+    return (
+        " or ".join(dict.fromkeys(_words_for(one).expected for one in kind.alternatives))
+        or "a value"
+    )
 
 
 def example(kind: Kind) -> str:
@@ -110,7 +113,7 @@ def example(kind: Kind) -> str:
         return str(default).lower()
     if isinstance(default, str | int | float) and default != "":
         return f"{default:g}" if isinstance(default, float) else str(default)
-    return next((_example(one) for one in kind.alternatives), "")
+    return next((_words_for(one).example for one in kind.alternatives), "")
 
 
 def choices(kind: Kind) -> list[str]:
@@ -228,23 +231,34 @@ def _words(metadata: Iterable[Any]) -> Iterator[Words]:
     return (one for one in metadata if isinstance(one, Words))
 
 
-def _expected(kind: Kind) -> str:
+def _words_for(kind: Kind) -> Words:
+    """Describes the values of a kind with one alternative."""
     for words in _words(kind.metadata):
-        return words.expected
+        return words
     annotation, arguments = kind.annotation, get_args(kind.annotation)
     origin = get_origin(annotation)
     if origin is tuple:
-        return f"a list, each {expected(Kind(arguments[0]))}"
+        item = Kind(arguments[0])
+        return Words(f"a list, each {expected(item)}", f"[{example(item)}]")
     if origin is dict:
-        return f"a map, each value {expected(Kind(arguments[1]))}"
+        item = Kind(arguments[1])
+        return Words(f"a map, each value {expected(item)}", f"{{name: {example(item)}}}")
     if origin is Literal or _is(annotation, Enum):
-        return f"one of {', '.join(choices(kind))}"
+        return Words(f"one of {', '.join(choices(kind))}", choices(kind)[0])
     if _is(annotation, BaseModel):
-        return "a section of settings"
+        return Words("a section of settings", _section_example(annotation))
     if annotation in (int, float):
         number = "a whole number" if annotation is int else "a number"
-        return f"{number}{_bounds(kind.metadata)}"
-    return {bool: "true or false", str: "text", Path: "a file"}.get(annotation, "a value")
+        least = [one.ge for one in kind.metadata if getattr(one, "ge", None)]
+        return Words(f"{number}{_bounds(kind.metadata)}", str(max([1, *least])))
+    return _SIMPLE.get(annotation, Words("a value", "some-text"))
+
+
+_SIMPLE: Final = {
+    bool: Words("true or false", "true"),
+    str: Words("text", "some-text"),
+    Path: Words("a file", "/etc/gateway/file.pem"),
+}
 
 
 def _bounds(metadata: Iterable[Any]) -> str:
@@ -266,25 +280,8 @@ def _bounds(metadata: Iterable[Any]) -> str:
     return f" {' and '.join(words)}" if words else ""
 
 
-def _example(kind: Kind) -> str:
-    for words in _words(kind.metadata):
-        return words.example
-    annotation, arguments = kind.annotation, get_args(kind.annotation)
-    origin = get_origin(annotation)
-    if origin is tuple:
-        return f"[{example(Kind(arguments[0]))}]"
-    if origin is dict:
-        return f"{{name: {example(Kind(arguments[1]))}}}"
-    if origin is Literal or _is(annotation, Enum):
-        return choices(kind)[0]
-    if _is(annotation, BaseModel):
-        fields = annotation.model_fields.items()
-        needed = [pair for pair in fields if pair[1].is_required()] or list(fields)[:1]
-        pairs = [(f.alias or name, Kind(f.annotation, f.metadata, f.default)) for name, f in needed]
-        return f"{{{', '.join(f'{name}: {example(inner)}' for name, inner in pairs)}}}"
-    if annotation in (int, float):
-        least = [one.ge for one in kind.metadata if getattr(one, "ge", None)]
-        return str(max([1, *least]))
-    return {bool: "true", str: "some-text", Path: "/etc/gateway/file.pem"}.get(
-        annotation, "some-text"
-    )
+def _section_example(section: type[BaseModel]) -> str:
+    fields = section.model_fields.items()
+    needed = [pair for pair in fields if pair[1].is_required()] or list(fields)[:1]
+    pairs = [(f.alias or name, Kind(f.annotation, f.metadata, f.default)) for name, f in needed]
+    return f"{{{', '.join(f'{name}: {example(inner)}' for name, inner in pairs)}}}"

@@ -7,6 +7,7 @@ from gateway.call import Handler
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.dialects.dialect import Dialect
+from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.rest import RestDialect
 from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
@@ -80,14 +81,11 @@ class Site:
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """Returns the address of a request's client; None if no proxy is trusted."""
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
-        streams = RestStreams(config, transcoder, calls, rendering, self.request_log)
+        parts = DialectParts(config, transcoder, calls, rendering, self.request_log)
         self.rest: Dialect = RestDialect(
-            *(transcoder, calls, rendering, streams.answer, masks, tagged_methods(policies or {})),
-            judges_etags=config.resources.has_etags,
+            parts, RestStreams(parts).answer, masks, tagged_methods(policies or {})
         )
-        self.websocket: Dialect = WebSocketDialect(
-            config, transcoder, calls, rendering, self.request_log
-        )
+        self.websocket: Dialect = WebSocketDialect(parts)
         self.speaks_websocket = config.websocket.enabled
         """True if a request can become a WebSocket."""
 

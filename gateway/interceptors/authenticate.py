@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from gateway.audit import Audit
-from gateway.auth.authenticator import Authenticator, MustAsk, unauthenticated
+from gateway.auth.authenticator import BEARER, Authenticator, MustAsk, unauthenticated
 from gateway.call import Call, Handler, Principal, Reply
 from gateway.interceptors.watched_stream import LossWatch, watched_stream
 from gateway.status import Code, StatusError
@@ -28,6 +28,10 @@ class Authenticate:
     def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
         # Bound once: the look-ups would be most of the cost of a call here.
         self._recalls = tuple(one.recall for one in authenticators)
+        self._recalls_without = tuple(
+            one.recall for one in authenticators if one.challenge.header != BEARER.header
+        )
+        """Those for a request without `Authorization`."""
         self._authenticators = tuple((one.authenticate, one.kind) for one in authenticators)
         self._audit = audit
 
@@ -37,7 +41,8 @@ class Authenticate:
         Raises:
             StatusError: UNAUTHENTICATED for an invalid credential.
         """
-        for recall in self._recalls:
+        is_without = call.is_plain
+        for recall in self._recalls_without if is_without else self._recalls:
             found = recall(call)
             if found is None:
                 continue
@@ -46,7 +51,8 @@ class Authenticate:
                 return self._identify_and_proceed(call, proceed)
             call.principal = found
             return proceed(call)
-        self._refuse_other_kinds(call)
+        if not is_without:
+            self._refuse_other_kinds(call)
         return proceed(call)
 
     async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:

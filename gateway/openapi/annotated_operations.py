@@ -1,8 +1,8 @@
 """The reading of annotations on methods: what they say, and how the document says it."""
 
-import json
 from typing import Any, Final
 
+from gateway.openapi.annotated_schemas import stated_example
 from gateway.openapi.comments import Json
 
 _WORDS: Final = ("summary", "description", "externalDocs", "operationId", "tags", "deprecated")
@@ -113,15 +113,8 @@ def _annotated(given: Json | None, words: Json) -> Json:
     content: Any = given.get("content", {})
     examples: Any = words.get("examples", {})
     for media_type in content.keys() & examples.keys():
-        content[media_type] = {**content[media_type], "example": _value(examples[media_type])}
+        content[media_type] = {
+            **content[media_type],
+            "example": stated_example(examples[media_type]),
+        }
     return given | stated
-
-
-def _value(example: object) -> object:
-    """An example, which grpc-gateway states as the text of JSON."""
-    if not isinstance(example, str):
-        return example
-    try:
-        return json.loads(example)
-    except ValueError:
-        return example

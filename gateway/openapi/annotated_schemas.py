@@ -113,7 +113,7 @@ def field_example(field: FieldDescriptor, words: Json) -> object | None:
     message = field.containing_type
     if value is None or message is None:
         return None
-    stated = _parsed(value)
+    stated = stated_example(value)
     for one in (stated, value):  # a text may be stated without quotes
         found = _written(message, {field.name: one}, with_defaults=True)
         if found is not None:
@@ -123,11 +123,11 @@ def field_example(field: FieldDescriptor, words: Json) -> object | None:
 
 def message_example(message: Descriptor, words: Json) -> object | None:
     """The example of a message as the gateway writes it; None if there is none that fits."""
-    stated = _parsed(words.get("example"))
+    stated = stated_example(words.get("example"))
     return _written(message, stated) if isinstance(stated, dict) else None
 
 
-def _parsed(value: object) -> object:
+def stated_example(value: object) -> object:
     """The value of an example that is the text of a JSON value, as in grpc-gateway's options."""
     if not isinstance(value, str):
         return value

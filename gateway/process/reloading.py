@@ -10,19 +10,8 @@ from gateway.app.gateway import Gateway
 from gateway.app.generations import Generation
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import ReloadReport, RouteRow
+from gateway.process import orders
 from gateway.process.one_process import OneProcess
-from gateway.process.orders import (
-    Discard,
-    LogReload,
-    Prepare,
-    Prepared,
-    Refused,
-    ReloadAnswer,
-    ReloadOrder,
-    Swap,
-    Swapped,
-    Table,
-)
 from gateway.status import StartUpError
 from gateway.telemetry.event import about
 from gateway.transcoding.transcoder import Transcoder
@@ -124,24 +113,24 @@ class Reloader:
         self._prepared = prepared, report
         return report
 
-    async def obey(self, order: ReloadOrder) -> ReloadAnswer | None:
+    async def obey(self, order: orders.ReloadOrder) -> orders.ReloadAnswer | None:
         """Obeys an order of the supervisor; returns the answer, if the order has one."""
         async with self._one_at_a_time:
-            if isinstance(order, Prepare):
+            if isinstance(order, orders.Prepare):
                 try:
                     report = await self.prepare(
                         order.config, order.generation, compares=order.compares
                     )
                 except StartUpError as error:
                     self._count("refused", dry_run=order.dry_run)
-                    return Refused(str(error))
-                return Prepared(report, self._prepared_table())
-            if isinstance(order, Swap):
+                    return orders.Refused(str(error))
+                return orders.Prepared(report, self._prepared_table())
+            if isinstance(order, orders.Swap):
                 await self.swap(logs_changes=order.logs_changes)
-                return Swapped()
-            if isinstance(order, Discard):
+                return orders.Swapped()
+            if isinstance(order, orders.Discard):
                 await self.discard()
-            elif isinstance(order, LogReload):
+            elif isinstance(order, orders.LogReload):
                 _log(order.report, logs_changes=True)
                 self._count("applied")
             else:
@@ -205,7 +194,7 @@ class Reloader:
         """Returns the routes in force."""
         return _rows(self._gateway.transcoder)
 
-    def _prepared_table(self) -> Table:
+    def _prepared_table(self) -> orders.Table:
         """Returns the routes that were prepared; none without an admin listener to show them."""
         if self._prepared is None or self._operations.config.admin.listen is None:
             return ()

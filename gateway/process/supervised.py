@@ -15,18 +15,7 @@ from typing import Final, Protocol, TypeVar
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.endpoints.admin.operations import (
-    RESET,
-    Details,
-    Errand,
-    ErrandDone,
-    Inspect,
-    Inspected,
-    PurgeReport,
-    ReloadReport,
-    RouteRow,
-    WorkerState,
-)
+from gateway.endpoints.admin import operations
 from gateway.process.inbox import Inbox
 from gateway.process.orders import (
     Answer,
@@ -62,7 +51,7 @@ class Watched(Protocol):
     killed_s: float | None
     told: Told | None
     told_s: float
-    details: Details | None
+    details: operations.Details | None
     details_s: float
     answers_of: dict[type, Answer]
 
@@ -98,7 +87,7 @@ class Supervised:
         self.config = config
         self.exposition = exposition
         self.url = ""
-        self.routes: Sequence[RouteRow] = ()
+        self.routes: Sequence[operations.RouteRow] = ()
         self.generation = 1
         self.is_draining = False
         self.levels = Levels(config.log.level)
@@ -120,7 +109,7 @@ class Supervised:
 
     def serves(self, url: str, table: Sequence[tuple[str, str, str]]) -> None:
         """Notes that the first worker serves, with its routes."""
-        self.routes = [RouteRow(*row) for row in table]
+        self.routes = [operations.RouteRow(*row) for row in table]
         self.url = url
 
     def reloaded(
@@ -139,12 +128,12 @@ class Supervised:
         self.url = url
         self.reloaded(config, table, generation)
 
-    async def reload(self, *, dry_run: bool) -> ReloadReport:
+    async def reload(self, *, dry_run: bool) -> operations.ReloadReport:
         """Lets all workers use the settings as they are now; see `Operations`."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[ReloadReport | str] = loop.create_future()
+        answer: asyncio.Future[operations.ReloadReport | str] = loop.create_future()
 
-        def done(result: ReloadReport | str) -> None:
+        def done(result: operations.ReloadReport | str) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(answer.set_result, result)
 
@@ -206,12 +195,12 @@ class Supervised:
             return self.why_not_started()
         return "no worker serves"
 
-    async def workers(self) -> Sequence[WorkerState]:
+    async def workers(self) -> Sequence[operations.WorkerState]:
         """Returns the state of every worker; waits at most half a second for their counts."""
         asked_s = await self._ask_all(Tell(), lambda one: one.told_s)
         return [_state(one, asked_s, is_ending=self._is_ending) for one in self._workers]
 
-    async def details(self) -> Mapping[int, Details]:
+    async def details(self) -> Mapping[int, operations.Details]:
         """Returns the details of the workers that report them within half a second."""
         asked_s = await self._ask_all(Tell(wants_details=True), lambda one: one.details_s)
         return {
@@ -230,7 +219,7 @@ class Supervised:
                 break
         return asked_s
 
-    async def purge(self, purge: Purge) -> PurgeReport:
+    async def purge(self, purge: Purge) -> operations.PurgeReport:
         """Drops stored replies in every worker; waits at most two seconds for their reports."""
         async with self._purging:
             number = self._ask(purge)
@@ -244,14 +233,14 @@ class Supervised:
                 missing = [one.number for one in bound if one.number not in found]
                 if not missing or time.monotonic() - begun_s > _PURGED_WITHIN_S:
                     break
-            return PurgeReport(sum(found.values()), tuple(missing))
+            return operations.PurgeReport(sum(found.values()), tuple(missing))
 
     async def follow(self, follow: Follow) -> Mapping[int, Followed]:
         """Returns the requests that an operator follows, of the workers that answer in time."""
         async with self._following:
             return await self._answered(follow, Followed)
 
-    async def run(self, errand: Errand) -> ErrandDone:
+    async def run(self, errand: operations.Errand) -> operations.ErrandDone:
         """Lets the first worker that answers, or each for `RESET`, carry out an errand.
 
         Waits ten seconds at most.
@@ -262,19 +251,19 @@ class Supervised:
         async with self._errand:
             begun_s = time.monotonic()
             asked = {one: one.pid for one in self._workers if one.answers(begun_s)}
-            if errand.action != RESET:
+            if errand.action != operations.RESET:
                 asked = dict(islice(asked.items(), 1))
             if not asked:
                 raise _unavailable("no worker serves")
             number, missing = self._ask(errand, list(asked)), dict(asked)
-            done: list[ErrandDone] = []
+            done: list[operations.ErrandDone] = []
             while missing and time.monotonic() - begun_s < _ERRAND_S:
                 await asyncio.sleep(_POLL_S)
                 for worker in list(missing):
-                    if found := _answers([worker], number, ErrandDone):
+                    if found := _answers([worker], number, operations.ErrandDone):
                         done += found.values()
                         # Not kept: it may be large, or have a secret.
-                        del worker.answers_of[ErrandDone], missing[worker]
+                        del worker.answers_of[operations.ErrandDone], missing[worker]
                 if any(worker.pid != pid for worker, pid in missing.items()):
                     break
             if not missing:
@@ -282,14 +271,14 @@ class Supervised:
             numbers = ", ".join(str(one.number) for one in missing)
             raise _unavailable(f"worker {numbers} did not respond in time: look, then repeat")
 
-    async def inspect(self, inspect: Inspect) -> Mapping[int, str]:
+    async def inspect(self, inspect: operations.Inspect) -> Mapping[int, str]:
         """Returns the state of the processes of the workers that answer in time."""
         async with self._inspecting:
-            found = await self._answered(inspect, Inspected)
+            found = await self._answered(inspect, operations.Inspected)
             return {number: one.text for number, one in found.items()}
 
     async def _answered(
-        self, content: Follow | Inspect, kind: type[_Content]
+        self, content: Follow | operations.Inspect, kind: type[_Content]
     ) -> dict[int, _Content]:
         """Asks all workers; returns the answers that come within half a second."""
         asked_s = time.monotonic()
@@ -304,7 +293,7 @@ class Supervised:
 
     def _ask(
         self,
-        content: Purge | Follow | Inspect | Errand,
+        content: Purge | Follow | operations.Inspect | operations.Errand,
         workers: Sequence[Watched] | None = None,
     ) -> int:
         """Asks these workers, or all; returns the number of the question."""
@@ -343,11 +332,13 @@ def _answers(workers: Sequence[Watched], number: int, kind: type[_Content]) -> d
     }
 
 
-def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:
+def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> operations.WorkerState:
     """Returns what operators see of a worker; its counts, if they came since `asked_s`."""
     pid, told = worker.pid, worker.told
     if pid is None:
-        return WorkerState(worker.number, None, "absent", 0.0, worker.failures, None, None)
+        return operations.WorkerState(
+            worker.number, None, "absent", 0.0, worker.failures, None, None
+        )
     if not worker.has_started:
         state = "starting"
     elif worker.killed_s is not None or worker.silent_s(asked_s) > LATE_S:
@@ -358,4 +349,4 @@ def _state(worker: Watched, asked_s: float, *, is_ending: bool) -> WorkerState:
     if told is not None and worker.told_s > asked_s:
         counts = (told.connections, told.requests)
     uptime_s = round(asked_s - worker.started_s, 1)
-    return WorkerState(worker.number, pid, state, uptime_s, worker.failures, *counts)
+    return operations.WorkerState(worker.number, pid, state, uptime_s, worker.failures, *counts)

@@ -15,18 +15,7 @@ from typing import Final, Protocol
 from gateway.config.model import Config
 from gateway.config.process_settings import process_changes
 from gateway.endpoints.admin.operations import ReloadReport
-from gateway.process.orders import (
-    Discard,
-    LogRefusal,
-    LogReload,
-    Prepare,
-    Prepared,
-    Refused,
-    ReloadAnswer,
-    ReloadOrder,
-    Swap,
-    Table,
-)
+from gateway.process import orders
 from gateway.process.worker_count import check_shared
 from gateway.status import StartUpError
 
@@ -48,7 +37,7 @@ class Reloadable(Protocol):
 
     number: int
     has_started: bool
-    reload_answer: ReloadAnswer | None
+    reload_answer: orders.ReloadAnswer | None
     """The answer to the last order."""
 
     @property
@@ -60,7 +49,7 @@ class Reloadable(Protocol):
         """Sends a signal to the process."""
         ...
 
-    def tell(self, order: ReloadOrder) -> None:
+    def tell(self, order: orders.ReloadOrder) -> None:
         """Sends an order."""
         ...
 
@@ -97,7 +86,7 @@ class WorkersReload:
         config: Config,
         workers: Sequence[Reloadable],
         read: Callable[[], Config],
-        on_swap: Callable[[Config, Table, int], None],
+        on_swap: Callable[[Config, orders.Table, int], None],
         succeed: Callable[[Config], Successors],
     ) -> None:
         """Reads settings with `read`; `on_swap` takes those that are in force from now on.
@@ -180,13 +169,13 @@ class WorkersReload:
                     yield from self._begin(successors, serving[0], report)
                     self._config, self.generation = config, report.generation
             finally:
-                _tell(serving[:1], Discard())
+                _tell(serving[:1], orders.Discard())
                 successors.cancel()
             return report
         pids = {worker.number: worker.pid for worker in serving}
         report, table = yield from self._check(serving, config, dry_run=dry_run)
         if dry_run:
-            _tell(serving, Discard())
+            _tell(serving, orders.Discard())
             return report
         self._config, self.generation = config, report.generation
         self._on_swap(config, table, report.generation)
@@ -199,12 +188,12 @@ class WorkersReload:
             config = self._read()
             check_shared(config)
         except StartUpError as error:
-            worker.tell(LogRefusal(str(error), dry_run))
+            worker.tell(orders.LogRefusal(str(error), dry_run))
             raise
         except Exception:
             # The supervisor must not end by it, nor all workers with it.
             logger.exception(_CANNOT_READ)
-            worker.tell(LogRefusal(_CANNOT_READ, dry_run))
+            worker.tell(orders.LogRefusal(_CANNOT_READ, dry_run))
             raise StartUpError(_CANNOT_READ) from None
         return config
 
@@ -213,7 +202,7 @@ class WorkersReload:
         try:
             return self._succeed(config)
         except StartUpError as error:
-            worker.tell(LogRefusal(str(error), dry_run))
+            worker.tell(orders.LogRefusal(str(error), dry_run))
             raise
 
     def _begin(
@@ -223,27 +212,29 @@ class WorkersReload:
         try:
             yield from successors.start(report.generation)
         except StartUpError as error:
-            worker.tell(LogRefusal(str(error)))
+            worker.tell(orders.LogRefusal(str(error)))
             raise
-        self._workers[0].tell(LogReload(report))
+        self._workers[0].tell(orders.LogReload(report))
 
     def _check(
         self, workers: Sequence[Reloadable], config: Config, *, dry_run: bool
-    ) -> Generator[None, None, tuple[ReloadReport, Table]]:
+    ) -> Generator[None, None, tuple[ReloadReport, orders.Table]]:
         """Lets workers check the settings, one after another; none of them keeps a failure."""
-        first: Prepared | None = None
+        first: orders.Prepared | None = None
         try:
             for worker in workers:
-                order = Prepare(config, self.generation + 1, dry_run, compares=first is None)
+                order = orders.Prepare(config, self.generation + 1, dry_run, compares=first is None)
                 prepared = yield from self._prepare(worker, order)
                 first = first or prepared
         except BaseException:
-            _tell(workers, Discard())
+            _tell(workers, orders.Discard())
             raise
         assert first is not None  # noqa: S101 - at least one worker was asked
         return first.report, first.table
 
-    def _prepare(self, worker: Reloadable, order: Prepare) -> Generator[None, None, Prepared]:
+    def _prepare(
+        self, worker: Reloadable, order: orders.Prepare
+    ) -> Generator[None, None, orders.Prepared]:
         """Lets a worker check the new settings."""
         pid, until_s = worker.pid, time.monotonic() + _PREPARE_S
         worker.reload_answer = None
@@ -254,9 +245,9 @@ class WorkersReload:
             if time.monotonic() > until_s:
                 raise StartUpError(f"worker {worker.number} did not check the settings in time")
             yield
-        if isinstance(answer, Refused):
+        if isinstance(answer, orders.Refused):
             raise StartUpError(answer.reason)
-        assert isinstance(answer, Prepared)  # noqa: S101 - it was asked only this
+        assert isinstance(answer, orders.Prepared)  # noqa: S101 - it was asked only this
         return answer
 
     def _swap(self, serving: Sequence[Reloadable], pids: dict[int, int | None]) -> Generator[None]:
@@ -266,7 +257,7 @@ class WorkersReload:
                 worker.signal(signal.SIGTERM)
         for worker in serving:
             worker.reload_answer = None
-            worker.tell(Swap(logs_changes=worker is serving[0]))
+            worker.tell(orders.Swap(logs_changes=worker is serving[0]))
         until_s = time.monotonic() + _SWAP_S
         while time.monotonic() < until_s and any(
             worker.reload_answer is None and worker.pid == pids[worker.number] for worker in serving
@@ -274,10 +265,10 @@ class WorkersReload:
             yield
 
 
-def _answer(worker: Reloadable) -> ReloadAnswer | None:
+def _answer(worker: Reloadable) -> orders.ReloadAnswer | None:
     return worker.reload_answer
 
 
-def _tell(workers: Sequence[Reloadable], order: Discard) -> None:
+def _tell(workers: Sequence[Reloadable], order: orders.Discard) -> None:
     for worker in workers:
         worker.tell(order)

@@ -97,3 +97,14 @@ class Breaker:
             self._failures = 0
             self._reason = None
         logger.warning("the store is available again: %s", self._name)
+
+
+class GuardedStore:
+    """The base of stores that are asked through a breaker."""
+
+    _breaker: Breaker
+
+    @property
+    def is_available(self) -> bool:
+        """False while the store is not asked because it has failed."""
+        return not self._breaker.is_open

@@ -79,14 +79,18 @@ def make_store(url: str, timeout_s: float = PATIENCE_S) -> Store:
     )
 
 
+def _without_driver(extra: str) -> StoreUrlError:
+    return StoreUrlError(
+        f"a {extra}:// store needs the driver: pip install 'grpc-rest-gateway[{extra}]'"
+    )
+
+
 def _postgres_store(parts: SplitResult, timeout_s: float) -> Store:
     try:
         from gateway.stores.postgres.database import address_of  # noqa: PLC0415 - the driver is an extra
         from gateway.stores.postgres.store import PostgresStore  # noqa: PLC0415 - the same
     except ImportError:
-        raise StoreUrlError(
-            "a postgres:// store needs the driver: pip install 'grpc-rest-gateway[postgres]'"
-        ) from None
+        raise _without_driver("postgres") from None
     try:
         return PostgresStore(address_of(parts), timeout_s)
     except ValueError:
@@ -103,9 +107,7 @@ def _redis_store(parts: SplitResult, timeout_s: float) -> Store:
     try:
         from gateway.stores.redis.store import RedisStore  # noqa: PLC0415 - the driver is an extra
     except ImportError:
-        raise StoreUrlError(
-            "a redis:// store needs the driver: pip install 'grpc-rest-gateway[redis]'"
-        ) from None
+        raise _without_driver("redis") from None
     options = parse_qs(parts.query)
     kind = parts.scheme.partition("+")[2]
     prefix = options.pop("prefix", ["{gateway}:" if kind == "cluster" else "gateway:"])[-1]

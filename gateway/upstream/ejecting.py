@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
+from typing import Protocol
 
 from google.rpc.error_details_pb2 import RetryInfo
 
@@ -15,7 +16,7 @@ from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import AnyRequest, BackendError, ConnectionLost, Unprocessed
-from gateway.upstream.endpoint import Endpoint, State
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
@@ -26,6 +27,28 @@ logger = logging.getLogger("gateway.upstream")
 
 _FAULTS_OF_TRANSPORT = (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE)
 """The statuses that the channel gives to lost connections, resets and replies that are not gRPC."""
+
+
+class SendsCall(Protocol):
+    """Calls a method once; see `EndpointChannel.call`."""
+
+    def __call__(
+        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
+    ) -> Awaitable[Reply]:
+        """Calls `method` once."""
+        ...
+
+
+class Ejectable(Protocol):
+    """An endpoint that may be ejected; the ejector sets how it is called."""
+
+    call: SendsCall
+    channel: EndpointChannel
+    endpoint: Endpoint
+
+    def tell(self) -> None:
+        """Reports that it was ejected, or gets calls again."""
+        ...
 
 
 class Ejector:
@@ -47,31 +70,40 @@ class Ejector:
         self._clock = clock
         self._outliers = Outliers(options, random)
         self._outliers.spared = watch.spared
-        self._watched: dict[Tally, WatchedChannel] = {}
+        self._watched: dict[Tally, Ejectable] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.has_choice = False
-        """True if an endpoint can be left out, because there are others."""
 
-    def watched(self, endpoint: Endpoint, channel: EndpointChannel) -> "WatchedChannel":
-        """`channel` with its calls counted, until it is closed."""
+    def watch(self, one: Ejectable) -> Tally:
+        """Counts the calls of an endpoint, until it is forgotten by the tally that is returned."""
         tally = self._outliers.add()
-        watched = self._watched[tally] = WatchedChannel(endpoint, channel, tally, self)
-        if isinstance(channel, CheckedChannel):
-            channel.on_pass = partial(self.passed, tally)
-        self.has_choice = len(self._watched) > 1
-        if self._timer is None and self.has_choice:
+        self._watched[tally] = one
+        if isinstance(one.channel, CheckedChannel):
+            one.channel.on_pass = partial(self.passed, tally)
+        # From the third on, the others count already.
+        self._choose_calls([tally] if len(self._watched) > 2 else self._watched)
+        if self._timer is None and len(self._watched) > 1:
             # A random first sweep: processes that start together must not all eject at once.
             self._sweep_in(self._options.interval_s * self._random.random())
-        return watched
+        return tally
 
     def forget(self, tally: Tally) -> None:
         """Counts the calls of an endpoint no more."""
         self._outliers.remove(tally)
         self._watched.pop(tally, None)
-        self.has_choice = len(self._watched) > 1
+        if len(self._watched) == 1:
+            self._choose_calls(self._watched)
         if not self._watched and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _choose_calls(self, tallies: Iterable[Tally]) -> None:
+        """Lets endpoints count their calls if one can be left out, because there are others."""
+        has_choice = len(self._watched) > 1
+        for tally in tallies:
+            one = self._watched[tally]
+            one.call = one.channel.call
+            if has_choice:
+                one.call = _CountedCalls(one.channel, tally, self).call
 
     def succeeded(self, tally: Tally) -> None:
         """Counts a call that the endpoint answered, with any status that is not its fault."""
@@ -162,34 +194,20 @@ class Ejector:
         )
 
 
-class WatchedChannel:
-    """The channel to an endpoint that may be ejected; an `EndpointChannel` itself.
+class _CountedCalls:
+    """Calls an endpoint that may be ejected, and counts how the calls end."""
 
-    It is no `Around`, which stays Python: nearly every call passes here, so this is compiled.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, channel: EndpointChannel, tally: Tally, ejector: Ejector
-    ) -> None:
-        self.channel = channel
-        self.endpoint = endpoint
-        self._listener: Callable[[], None] | None = None
+    def __init__(self, channel: EndpointChannel, tally: Tally, ejector: Ejector) -> None:
+        self._channel = channel
         self._tally = tally
         self._ejector = ejector
 
-    def call(
-        self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
-    ) -> Awaitable[Reply]:
-        """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
-        if not self._ejector.has_choice:  # a single endpoint pays for no counting
-            return self.channel.call(method, request, metadata, timeout_s)
-        return self._counted(method, request, metadata, timeout_s)
-
-    async def _counted(
+    async def call(
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
+        """Calls `method` once and counts how that ends; see `EndpointChannel.call`."""
         try:
-            reply = await self.channel.call(method, request, metadata, timeout_s)
+            reply = await self._channel.call(method, request, metadata, timeout_s)
         except StatusError as error:
             # The request of a client may have raised it: then it is nobody's fault here.
             if isinstance(request, bytes) or _is_of_the_reply(error):
@@ -210,47 +228,6 @@ class WatchedChannel:
             self._ejector.succeeded(self._tally)
         elif isinstance(error, StatusError) and _is_of_the_reply(error):
             self._ejector.failed(self._tally, error, timeout_s)
-
-    async def close(self, grace_s: float = 0.0) -> None:
-        """Closes the channel; its calls count no more."""
-        self._ejector.forget(self._tally)
-        await self.channel.close(grace_s)
-
-    @property
-    def in_flight(self) -> int:
-        """The number of calls that have started and not ended."""
-        return self.channel.in_flight
-
-    @property
-    def is_full(self) -> bool:
-        """True if a call would wait behind others."""
-        return self.channel.is_full
-
-    def keep_open(self) -> None:
-        """Connects now, and again whenever no connection is left, with back-off."""
-        self.channel.keep_open()
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Calls `listener` from now on when `state` has changed."""
-        self._listener = listener
-        self.channel.on_change(self.tell)
-
-    def tell(self) -> None:
-        """Reports that `state` may have changed."""
-        if self._listener is not None:
-            self._listener()
-
-    @property
-    def state(self) -> State:
-        """The state of its connections, or that it is ejected."""
-        state = self.channel.state
-        is_ejected = state is State.READY and self._tally.ejected_at_s is not None
-        return State.EJECTED if is_ejected else state
-
-    @property
-    def failure(self) -> str:
-        """The reason why it takes no calls; empty if it does."""
-        return self.channel.failure or self._tally.reason
 
 
 def _is_of_the_reply(error: StatusError) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, cast
 from gateway.telemetry.event import about
 from gateway.upstream.announcing import say_panic, say_resolved
 from gateway.upstream.endpoint import Endpoint, State, Waiting
-from gateway.upstream.interfaces import EndpointChannel, EndpointReport
+from gateway.upstream.interfaces import EndpointChannel, EndpointReport, counting
 from gateway.upstream.levels import Levels, shares
 from gateway.upstream.pickers import KeyedPicker, Picker, Policy
 from gateway.upstream.zones import Zones
@@ -25,11 +25,12 @@ _NOT_WELL: Final = (State.FAILING, State.EJECTED, State.UNHEALTHY)
 class Member:
     """An endpoint with its channel; a `Candidate` of pickers."""
 
-    __slots__ = ("channel", "endpoint", "since_s")
+    __slots__ = ("_counting", "channel", "endpoint", "since_s")
 
     def __init__(self, endpoint: Endpoint, channel: EndpointChannel, since_s: float = -inf) -> None:
         self.endpoint = endpoint
         self.channel = channel
+        self._counting = counting(channel)
         self.since_s = since_s
         """The time at which its slow start began; `inf` while that is to come."""
 
@@ -44,7 +45,7 @@ class Member:
     @property
     def in_flight(self) -> int:
         """The number of calls that it has now."""
-        return self.channel.in_flight
+        return self._counting.in_flight
 
 
 _PickerParts = tuple[list[tuple[int, Member, int, float]], list[Endpoint], bool]

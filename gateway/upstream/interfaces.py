@@ -290,6 +290,13 @@ class Around:
             self._listener()
 
 
+def counting(channel: EndpointChannel) -> EndpointChannel:
+    """Returns the channel whose `in_flight` that of `channel` is: pickers ask it for each call."""
+    while isinstance(channel, Around) and type(channel).in_flight is Around.in_flight:
+        channel = channel.channel
+    return channel
+
+
 class AroundWithEnds(Around):
     """A channel around another one that sees the trailers of each call."""
 

@@ -39,7 +39,7 @@ from gateway.upstream.retrying import Budget, Hedging, Retrying, Throttle
 from gateway.upstream.ring import RingHash
 from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.subsetting import own_seed, shuffled, subset
-from gateway.upstream.trying import CountedChannel, TriedChannel
+from gateway.upstream.trying import CountedChannel, TriedChannel, WatchedChannel
 from gateway.upstream.watch import WatchEndpoints
 from gateway.upstream.zones import Zones
 
@@ -82,7 +82,7 @@ def _open(
     named = parse_target(upstream) if upstream.target is not None else next(iter(known.values()))
     fullness = Fullness(name, _limits_of(upstream))
     pending = Pending(fullness.refused)
-    attempts = balancing.watch.attempts(name)
+    counts = balancing.watch.attempts(name)
     ejector = _ejector(name, upstream, random, balancing.watch.endpoints(name))
     repeats = RepeatPolicies(upstream, random, config)
     per_try_s = None if upstream.retry_policy is None else upstream.retry_policy.per_try_s
@@ -93,10 +93,10 @@ def _open(
         address = known.get(str(endpoint)) or named.at(endpoint.addresses)
         watch = balancing.watch.connections(name, endpoint.zone)
         own = Http2Channel(name, upstream, address, large_replies, pending, watch=watch)
-        channel: EndpointChannel = own if attempts is None else CountedChannel(own, attempts)
+        channel: EndpointChannel = own if counts is None else CountedChannel(own, own.call, counts)
         channel = _checked(name, upstream, endpoint, (channel, own), address, balancing)
         if ejector is not None:
-            channel = ejector.watched(endpoint, channel)
+            channel = WatchedChannel(endpoint, channel, ejector)
         if reports is not None:
             channel = reports.reported(endpoint, channel, own)
         if per_try_s is None and repeats.throttle is None:

@@ -144,8 +144,7 @@ class Outliers:
     def _by_success_rate(
         self, rule: SuccessRateEjection, counted: list[Counted], now_s: float
     ) -> Iterator[Ejection]:
-        judged = [one for one in counted if one.total >= rule.request_volume]
-        if len(judged) < rule.minimum_hosts:
+        if not (judged := _judged(rule, counted)):
             return
         rates = [one.successes / one.total for one in judged]
         mean = sum(rates) / len(rates)
@@ -159,10 +158,7 @@ class Outliers:
     def _by_failure_percentage(
         self, rule: FailurePercentageEjection, counted: list[Counted], now_s: float
     ) -> Iterator[Ejection]:
-        judged = [one for one in counted if one.total >= rule.request_volume]
-        if len(judged) < rule.minimum_hosts:
-            return
-        for one in judged:
+        for one in _judged(rule, counted):
             failures = one.total - one.successes
             is_high = 100 * failures >= rule.threshold * one.total
             method = "failure_percentage"
@@ -211,6 +207,14 @@ class Outliers:
         tally.multiplier += 1
         tally.reason = reason
         return Ejection(tally, method)
+
+
+def _judged(
+    rule: SuccessRateEjection | FailurePercentageEjection, counted: list[Counted]
+) -> list[Counted]:
+    """Returns the endpoints with enough calls to be judged; none if these are too few."""
+    judged = [one for one in counted if one.total >= rule.request_volume]
+    return judged if len(judged) >= rule.minimum_hosts else []
 
 
 def _nothing(_method: str, _reason: str) -> None:

@@ -1,44 +1,36 @@
-"""Channels to endpoints that measure each attempt, or bound its time and count its end (gRFC A6).
+"""Channels to endpoints that measure each attempt, bound its time or count its end (gRFC A6).
 
 Endpoints are wrapped only where a setting asks for it, so that others do not pay for it.
 """
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from gateway.call import CallMetadata, Reply
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.failures import AnyRequest, LateAttempt, Unprocessed, unreachable
 from gateway.upstream.channels.http2.traffic import Traffic
+from gateway.upstream.ejecting import Ejector, SendsCall
+from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.interfaces import Around, EndpointChannel
 from gateway.upstream.retrying import Retrying, Throttle
 from gateway.upstream.watch import WatchAttempts
 from gateway.upstream.watched_messages import WatchedMessages
 
-
-class TellsTraffic(EndpointChannel, Protocol):
-    """A channel to an endpoint that tells of the bytes of its calls."""
-
-    def call(
-        self,
-        method: Method,
-        request: AnyRequest,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        traffic: Traffic | None = None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once, and fills `traffic` meanwhile; see `EndpointChannel.call`."""
-        ...
+CallMeasured = Callable[[Method, AnyRequest, CallMetadata, float | None, Traffic], Awaitable[Reply]]
+"""Calls a method once, and fills `Traffic` meanwhile; see `EndpointChannel.call`."""
 
 
 class CountedChannel(Around):
     """The channel to an endpoint whose attempts are counted; an `EndpointChannel` itself."""
 
-    def __init__(self, channel: TellsTraffic, watch: WatchAttempts) -> None:
+    def __init__(
+        self, channel: EndpointChannel, call_measured: CallMeasured, watch: WatchAttempts
+    ) -> None:
+        """`call_measured` is the `call` of `channel`, which also tells of the bytes."""
         super().__init__(channel)
-        self._own = channel
+        self._call_measured = call_measured
         self._watch = watch
 
     async def call(
@@ -56,7 +48,7 @@ class CountedChannel(Around):
             self._watch.ended(rpc_method, code, duration_s, traffic.sent, traffic.received)
 
         try:
-            reply = await self._own.call(method, request, metadata, timeout_s, traffic)
+            reply = await self._call_measured(method, request, metadata, timeout_s, traffic)
         except BaseException as error:
             ended(error)
             raise
@@ -65,6 +57,36 @@ class CountedChannel(Around):
         else:
             reply.messages = WatchedMessages(reply.messages, ended)
         return reply
+
+
+class WatchedChannel(Around):
+    """The channel to an endpoint that may be ejected."""
+
+    call: SendsCall
+    """Set by the ejector: it counts the calls, unless the endpoint is the only one."""
+
+    def __init__(self, endpoint: Endpoint, channel: EndpointChannel, ejector: Ejector) -> None:
+        super().__init__(channel)
+        self.endpoint = endpoint
+        self._ejector = ejector
+        self._tally = ejector.watch(self)
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Closes the channel; its calls count no more."""
+        self._ejector.forget(self._tally)
+        await super().close(grace_s)
+
+    @property
+    def state(self) -> State:
+        """The state of its connections, or that it is ejected."""
+        state = super().state
+        is_ejected = state is State.READY and self._tally.ejected_at_s is not None
+        return State.EJECTED if is_ejected else state
+
+    @property
+    def failure(self) -> str:
+        """The reason why it takes no calls; empty if it does."""
+        return super().failure or self._tally.reason
 
 
 class TriedChannel(Around):

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Final
 
 from gateway.call import Reply
-from gateway.exchange.calls import CallFactory, RequestMessage
+from gateway.exchange.calls import RequestMessage
+from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
-from gateway.exchange.rendering import Rendering
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
@@ -18,7 +18,6 @@ from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.response import Encode
 from gateway.transcoding.routing.differences import no_match
-from gateway.transcoding.transcoder import Transcoder
 
 _READS: Final = ("GET", "HEAD")
 _STORED: Final = ("hit", "stale")
@@ -34,32 +33,28 @@ AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
 class RestDialect:
     """Matches requests to methods by HTTP method and path, and answers them."""
 
-    def __init__(  # noqa: PLR0917 - the parts of a dialect
+    def __init__(
         self,
-        transcoder: Transcoder,
-        calls: CallFactory,
-        rendering: Rendering,
+        parts: DialectParts,
         answer_stream: AnswerStream,
         masks: PathMasks,
         tagged: AbstractSet[Method] = frozenset(),
-        *,
-        judges_etags: bool = False,
     ) -> None:
         """`tagged` are the methods whose responses get entity tags of the gateway.
 
-        Conditions are evaluated for them, and with `judges_etags` for all replies with a tag.
+        Conditions are evaluated for them, or for all replies with a tag if `resources` says so.
         """
-        self._transcoder = transcoder
-        self._calls = calls
-        self._chains = calls.chains
-        self._rendering = rendering
+        self._transcoder = parts.transcoder
+        self._calls = parts.calls
+        self._chains = parts.calls.chains
+        self._rendering = parts.rendering
         self._answer_stream = answer_stream
         self._masks = masks
         self._tagged = frozenset(tagged)
-        self._judges_etags = judges_etags
+        self._judges_etags = parts.config.resources.has_etags
         self._found: dict[str, RouteMatch] = {}
         """The matches of paths of stored replies, for the next GETs of them."""
-        self.fail = rendering.failure
+        self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch | StatusError:
         """Returns the binding that serves a request, or the error; see `Dialect.match`."""

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 
-from gateway.config.model import Config
-from gateway.exchange.calls import CallFactory, RequestLog, RequestMessage, refuse_needless_body
-from gateway.exchange.rendering import Rendering, stated_length
+from gateway.exchange.calls import RequestMessage, refuse_needless_body
+from gateway.exchange.dialects.parts import DialectParts
+from gateway.exchange.rendering import stated_length
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
@@ -23,7 +23,6 @@ from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
 from gateway.transcoding.streams.framing import RAW_LINES, Framing, last_number, retry_field
-from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
 
@@ -155,21 +154,14 @@ def _ignore(code: Code, size: int) -> None:
 class RestStreams:
     """Answers requests for methods that stream requests, replies or both."""
 
-    def __init__(
-        self,
-        config: Config,
-        transcoder: Transcoder,
-        calls: CallFactory,
-        rendering: Rendering,
-        log: RequestLog,
-    ) -> None:
-        self._options = config.streams
-        self._raw_framing = RAW_LINES if config.streams.raw_lines else None
-        self._limit_bytes = config.limits.stream_message_bytes
-        self._transcoder = transcoder
-        self._calls = calls
-        self._rendering = rendering
-        self._log = log
+    def __init__(self, parts: DialectParts) -> None:
+        self._options = parts.config.streams
+        self._raw_framing = RAW_LINES if self._options.raw_lines else None
+        self._limit_bytes = parts.config.limits.stream_message_bytes
+        self._transcoder = parts.transcoder
+        self._calls = parts.calls
+        self._rendering = parts.rendering
+        self._log = parts.log
 
     async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response to a streaming call; see `Dialect.answer`."""

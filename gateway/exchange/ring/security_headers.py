@@ -35,15 +35,18 @@ class SecurityHeaders:
         } | options.more
         plain = {name: value for name, value in named.items() if value}
         hsts = options.strict_transport_security
-        self._lines = _lines(plain)
         self._secure_lines = _lines(plain | ({_HSTS: hsts} if hsts else {}))
+        self._lines = self._secure_lines if is_secure is True else _lines(plain)
         self._others: set[str] = set()
         """Names of other headers, as they are spelled."""
-        self._is_secure = is_secure
+        self._is_secure = None if isinstance(is_secure, bool) else is_secure
+        """Asked for each response, where clients differ."""
 
     def add_headers(self, request: Request, response: Response) -> None:
         """Adds the headers that the back end has not sent itself."""
-        applicable = self._secure_lines if self._serves_securely(request) else self._lines
+        applicable = self._lines
+        if self._is_secure is not None and self._is_secure(request):
+            applicable = self._secure_lines
         response.fixed = applicable[""]
         others = self._others
         for name, _ in response.headers:
@@ -58,12 +61,7 @@ class SecurityHeaders:
 
     def variant(self, request: Request) -> str:
         """Returns whether the client uses TLS, if that differs between clients."""
-        is_secure = self._is_secure
-        return "" if isinstance(is_secure, bool) or not is_secure(request) else "secure"
-
-    def _serves_securely(self, request: Request) -> bool:
-        is_secure = self._is_secure
-        return is_secure if isinstance(is_secure, bool) else is_secure(request)
+        return "" if self._is_secure is None or not self._is_secure(request) else "secure"
 
 
 def _without(lines: Mapping[str, str], headers: Headers) -> str:

@@ -23,7 +23,7 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
-from gateway.stores.breaker import Breaker
+from gateway.stores.breaker import Breaker, GuardedStore
 from gateway.stores.postgres import sql
 from gateway.stores.postgres.database import Address, Database
 from gateway.stores.rows import key_of, key_values, token_of, token_values
@@ -34,7 +34,7 @@ _PAGE = 500
 _SWEEP_EVERY_S = 60.0
 
 
-class PostgresStore:
+class PostgresStore(GuardedStore):
     """Stores everything in the database at `address`."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
@@ -52,11 +52,6 @@ class PostgresStore:
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._hosts}>"
-
-    @property
-    def is_available(self) -> bool:
-        """False while the store is not asked because it has failed."""
-        return not self._breaker.is_open
 
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
         """Stores new tokens; see `TokenStore.add_tokens`."""

@@ -26,7 +26,7 @@ from gateway.stores.base import (
     TokenRecord,
 )
 from gateway.stores.batching import Batches
-from gateway.stores.breaker import Breaker
+from gateway.stores.breaker import Breaker, GuardedStore
 from gateway.stores.redis import scripts
 from gateway.stores.redis.claims import SCRIPTS as CLAIM_SCRIPTS
 from gateway.stores.redis.claims import RedisClaims
@@ -42,7 +42,7 @@ _CHECK_EVERY_S = 1.0
 _SILENT_S = 10.0
 
 
-class RedisStore:
+class RedisStore(GuardedStore):
     """Stores everything in the Redis at `url`."""
 
     def __init__(self, url: str, prefix: str, timeout_s: float) -> None:
@@ -87,11 +87,6 @@ class RedisStore:
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._host}>"
-
-    @property
-    def is_available(self) -> bool:
-        """False while the store is not asked because it has failed."""
-        return not self._breaker.is_open
 
     async def add_tokens(self, records: Sequence[TokenRecord]) -> None:
         """Stores new tokens; see `TokenStore.add_tokens`."""

@@ -281,6 +281,12 @@ class Node:
 
     def passed(self) -> int:
         """Parses all of the value; returns its end."""
+        for _ in self:
+            pass
+        return self._end
+
+    def __iter__(self) -> Iterator[object]:
+        """Yields the members or items."""
         raise NotImplementedError
 
     def next(self, at: int, closing: int) -> int:
@@ -329,12 +335,6 @@ class LargeArray(Node):
                     end = item.end()
             at = self.next(end, _ARRAY_END)
 
-    def passed(self) -> int:
-        """Parses all of the value; returns its end."""
-        for _ in self:
-            pass
-        return self._end
-
 
 class LargeObject(Node):
     """An object as a node; members of the name `hidden` are left out."""
@@ -371,12 +371,6 @@ class LargeObject(Node):
             if isinstance(item, Node):
                 end = item.end()
             at = self.next(end, _OBJECT_END)
-
-    def passed(self) -> int:
-        """Parses all of the value; returns its end."""
-        for _ in self:
-            pass
-        return self._end
 
     def without(self, name: str) -> "LargeObject":
         """Returns the object without the members of a name."""

@@ -6,14 +6,40 @@ definition, `native` to refuse to start without the other.
 """
 
 import os
+from itertools import count
 from types import ModuleType
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from gateway.status import StartUpError
+
+T = TypeVar("T")
 
 VARIABLE: Final = "GATEWAY_CODEC"
 _CONTRACT: Final = 8
 """The version of what both sides tell each other; a module with another one is not used."""
+
+
+class Indexes(Generic[T]):
+    """The index by which the native module names each plan that it is told of."""
+
+    def __init__(self) -> None:
+        self._next = count()
+        self._parts: dict[int, T] = {}
+        self._indexes: dict[T, int] = {}
+
+    def index(self, part: T) -> int:
+        """Returns the index of a plan, or of what a plan is made of."""
+        found = self._indexes.get(part)
+        if found is None:
+            # Two threads may do this at once: each gets an index of its own, which is right too.
+            found = next(self._next)
+            self._parts[found] = part
+            self._indexes[part] = found
+        return found
+
+    def part(self, index: int) -> T:
+        """Returns the plan with this index."""
+        return self._parts[index]
 
 
 def native_module() -> ModuleType | None:

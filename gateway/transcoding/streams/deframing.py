@@ -64,48 +64,8 @@ class Deframer(Protocol):
         ...
 
 
-class Lines:
-    """Splits lines of one JSON text each (application/x-ndjson); blank lines are skipped."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._begun = bytearray()
-
-    @property
-    def is_midway(self) -> bool:
-        """True if an incomplete line has begun."""
-        return bool(self._begun)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yields the lines that these bytes complete."""
-        first, *rest = data.split(b"\n")
-        self._begin(first)
-        if not rest:
-            return
-        lines = [bytes(self._begun), *rest[:-1]]
-        self._begun.clear()
-        for line in lines:
-            if len(line) > self._limit_bytes:
-                raise message_too_large(self._limit_bytes)
-            if line.strip(_WHITE_SPACE):
-                yield line
-        self._begin(rest[-1])
-
-    def finish(self) -> Iterator[bytes]:
-        """Yields the last line, which needs no line feed."""
-        last = bytes(self._begun)
-        self._begun.clear()
-        if last.strip(_WHITE_SPACE):
-            yield last
-
-    def _begin(self, data: bytes) -> None:
-        self._begun += data
-        if len(self._begun) > self._limit_bytes:
-            raise message_too_large(self._limit_bytes)
-
-
-class Delimited:
-    """Splits delimited protobuf messages: each one follows its length as a varint."""
+class _Buffered:
+    """The base of deframers that buffer an incomplete message, and nothing else."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -115,6 +75,41 @@ class Delimited:
     def is_midway(self) -> bool:
         """True if a message, or its length, has begun."""
         return bool(self._buffer)
+
+
+class Lines(_Buffered):
+    """Splits lines of one JSON text each (application/x-ndjson); blank lines are skipped."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yields the lines that these bytes complete."""
+        first, *rest = data.split(b"\n")
+        self._begin(first)
+        if not rest:
+            return
+        lines = [bytes(self._buffer), *rest[:-1]]
+        self._buffer.clear()
+        for line in lines:
+            if len(line) > self._limit_bytes:
+                raise message_too_large(self._limit_bytes)
+            if line.strip(_WHITE_SPACE):
+                yield line
+        self._begin(rest[-1])
+
+    def finish(self) -> Iterator[bytes]:
+        """Yields the last line, which needs no line feed."""
+        last = bytes(self._buffer)
+        self._buffer.clear()
+        if last.strip(_WHITE_SPACE):
+            yield last
+
+    def _begin(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > self._limit_bytes:
+            raise message_too_large(self._limit_bytes)
+
+
+class Delimited(_Buffered):
+    """Splits delimited protobuf messages: each one follows its length as a varint."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields the messages that these bytes complete."""
@@ -247,11 +242,15 @@ class ArrayItems:
         while whole := _WHOLE.match(self._buffer, self._at):
             self._hand_on(whole[1])
             self._at = whole.end()
+        return self._open_next("an element of the array")
+
+    def _open_next(self, wanted: str) -> bool:
+        """Begins the next element; returns False if its first character has not arrived."""
         character = self._next_character()
         if not character:
             return False
         if character in ",]}:":
-            raise invalid_argument("", f"expected an element of the array, got {character}")
+            raise invalid_argument("", f"expected {wanted}, got {character}")
         return self._open(character)
 
     def _open(self, character: str) -> bool:

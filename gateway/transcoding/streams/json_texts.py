@@ -26,12 +26,7 @@ class JsonTexts(ArrayItems):
         """At the start of a text, or before the end of the body."""
         if self._in_array:
             return super()._element()
-        character = self._next_character()
-        if not character:
-            return False
-        if character in ",]}:":
-            raise invalid_argument("", f"expected a JSON text, got {character}")
-        return self._open(character)
+        return self._open_next("a JSON text")
 
     def _after_element(self) -> bool:
         """After a text."""

@@ -5,12 +5,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache, partial
 
-from gateway.config.model import Config
-from gateway.exchange.calls import CallFactory, RequestLog
+from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
-from gateway.exchange.rendering import Rendering
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
@@ -19,26 +17,18 @@ from gateway.transcoding.binding import Binding, RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
-from gateway.transcoding.transcoder import Transcoder
 
 
 class WebSocketDialect:
     """Opens a WebSocket for the streaming call that a request's path selects."""
 
-    def __init__(
-        self,
-        config: Config,
-        transcoder: Transcoder,
-        calls: CallFactory,
-        rendering: Rendering,
-        log: RequestLog,
-    ) -> None:
-        self._options = config.websocket
-        self._limits = config.limits
-        self._transcoder = transcoder
-        self._calls = calls
-        self._log = log
-        self.fail = rendering.failure
+    def __init__(self, parts: DialectParts) -> None:
+        self._options = parts.config.websocket
+        self._limits = parts.config.limits
+        self._transcoder = parts.transcoder
+        self._calls = parts.calls
+        self._log = parts.log
+        self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch:
         """Returns a binding of a streaming method on the request's path: of GET first, then any.

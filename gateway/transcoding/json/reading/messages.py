@@ -15,6 +15,9 @@ from gateway.transcoding.json.reading.failures import Failures, key_step, member
 from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.wire import MAX_DEPTH, short_heads, varint
 
+Pairs = Iterable[tuple[str | bytes, object]]
+"""The members of an object: a name that is long and not ASCII is bytes."""
+
 
 class Value:
     """The reader of one value in a field; also of a whole list or map in it."""
@@ -87,13 +90,7 @@ class MessagePlan(Plan):
             return self.write_members(tree, out, depth, failures)
         return failures.expected("an object", tree)
 
-    def write_members(
-        self,
-        pairs: Iterable[tuple[str | bytes, object]],
-        out: list[bytes],
-        depth: int,
-        failures: Failures,
-    ) -> int:
+    def write_members(self, pairs: Pairs, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends these members; each may be there once, and one of each oneof."""
         if depth > MAX_DEPTH:
             raise too_deep()
@@ -126,9 +123,7 @@ class MessagePlan(Plan):
                     return 0
         return size
 
-    def _refuse_choice(
-        self, member: Member, pairs: Iterable[tuple[str | bytes, object]], failures: Failures
-    ) -> None:
+    def _refuse_choice(self, member: Member, pairs: Pairs, failures: Failures) -> None:
         """Adds a failure that names the member of the oneof that came first."""
         members = self._members or {}
         for key, item in pairs:
@@ -147,12 +142,19 @@ def too_deep() -> StatusError:
     )
 
 
-class MessageValue(Value):
+class SizedValue(Value):
+    """The base of values after a tag and their size; `short` has the tag with each small size."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
+        self.short = short_heads(head)
+
+
+class MessageValue(SizedValue):
     """A message in a field, after its tag and its length."""
 
     def __init__(self, head: bytes, plan: Plan) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.plan = plan
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -180,12 +182,11 @@ class GroupValue(Value):
         return len(self.head) + size + len(self.end)
 
 
-class ListValue(Value):
+class ListValue(SizedValue):
     """The items of a repeated field; `head` is their common tag if they are packed, else empty."""
 
     def __init__(self, head: bytes, item: Value) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.item = item
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
@@ -221,12 +222,11 @@ class ListValue(Value):
         return size
 
 
-class MapValue(Value):
+class MapValue(SizedValue):
     """The entries of a map: messages of a key and a value (protobuf encoding guide, "Maps")."""
 
     def __init__(self, head: bytes, key: Value, value: Value) -> None:
-        self.head = head
-        self.short = short_heads(head)
+        super().__init__(head)
         self.key = key
         self.value = value
 
@@ -244,12 +244,7 @@ class MapValue(Value):
         return failures.expected("an object", tree)
 
     def _write_entries(
-        self,
-        pairs: Iterable[tuple[str | bytes, object]],
-        out: list[bytes],
-        depth: int,
-        failures: Failures,
-        keys: Keys,
+        self, pairs: Pairs, out: list[bytes], depth: int, failures: Failures, keys: Keys
     ) -> int:
         size = 0
         failed = failures.count

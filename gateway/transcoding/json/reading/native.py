@@ -5,10 +5,10 @@ rule of refusal is in one place.
 """
 
 from collections.abc import Callable
-from itertools import count
 from types import ModuleType
 from typing import Final, cast
 
+from gateway.transcoding.json.native import Indexes
 from gateway.transcoding.json.reading import messages, scalars
 from gateway.transcoding.json.reading.messages import Plan, Value
 from gateway.transcoding.json.reading.well_known import WELL_KNOWN, AnyPlan, WrapperPlan
@@ -49,27 +49,12 @@ class NativeReaders:
         return cast("Read", made.read)
 
 
-class _PlanSource:
+class _PlanSource(Indexes[_Part]):
     """The plans, as the native module asks for them. It names each by an index."""
-
-    def __init__(self) -> None:
-        self._next = count()
-        self._parts: dict[int, _Part] = {}
-        self._indexes: dict[_Part, int] = {}
-
-    def index(self, part: _Part) -> int:
-        """Returns the index of a plan, or of a field as a body of its own."""
-        found = self._indexes.get(part)
-        if found is None:
-            # Two threads may do this at once: each gets an index of its own, which is right too.
-            found = next(self._next)
-            self._parts[found] = part
-            self._indexes[part] = found
-        return found
 
     def held(self, index: int, name: str) -> int:
         """Returns the index of a type that the Any at an index may hold, or -1."""
-        plan = self._parts[index]
+        plan = self.part(index)
         held = plan.find(name) if isinstance(plan, AnyPlan) else None
         return -1 if held is None else self.index(held)
 
@@ -80,7 +65,7 @@ class _PlanSource:
         value, and the value: its kind, and what that needs; and the names of members that are
         ignored, None for all.
         """
-        part = self._parts[index]
+        part = self.part(index)
         if isinstance(part, messages.Member):
             return "field", [([], -1, part.takes_null, self._value(part.value))], []
         if isinstance(part, WrapperPlan):

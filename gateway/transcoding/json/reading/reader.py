@@ -44,6 +44,15 @@ class _BodyReader:
 
     def _written(self, tree: object) -> bytes:
         """Returns the message of a tree."""
+        failures = Failures()
+        out: list[bytes] = []
+        self._write(tree, out, failures)
+        if failures.count:
+            raise failures.error()
+        return b"".join(out)
+
+    def _write(self, tree: object, out: list[bytes], failures: Failures) -> None:
+        """Appends the message of a tree to `out`."""
         raise NotImplementedError
 
 
@@ -54,13 +63,8 @@ class MessageReader(_BodyReader):
         super().__init__(depth, window_bytes)
         self._plan = plan
 
-    def _written(self, tree: object) -> bytes:
-        failures = Failures()
-        out: list[bytes] = []
+    def _write(self, tree: object, out: list[bytes], failures: Failures) -> None:
         self._plan.write(tree, out, 0, failures)
-        if failures.count:
-            raise failures.error()
-        return b"".join(out)
 
 
 class FieldReader(_BodyReader):
@@ -73,12 +77,8 @@ class FieldReader(_BodyReader):
         super().__init__(depth, window_bytes)
         self._member = member
 
-    def _written(self, tree: object) -> bytes:
-        failures = Failures()
-        out: list[bytes] = []
+    def _write(self, tree: object, out: list[bytes], failures: Failures) -> None:
         if tree is not None or self._member.takes_null:
             self._member.value.write(tree, out, 0, failures)
         if failures.count:
             failures.prefix(0, member_step(self._member.name))
-            raise failures.error()
-        return b"".join(out)

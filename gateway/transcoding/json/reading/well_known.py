@@ -15,6 +15,7 @@ from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.json.reading.messages import (
     MANY,
     MessagePlan,
+    Pairs,
     Plan,
     Value,
     join_from,
@@ -56,7 +57,7 @@ class AnyPlan(Plan):
 
     def write(self, tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
         """Appends the type's URL and the wire bytes of the message."""
-        pairs: Iterable[tuple[str | bytes, object]]
+        pairs: Pairs
         if isinstance(tree, LargeObject):
             pairs = tree.if_large()  # its type may come last
         elif type(tree) is tuple:
@@ -96,12 +97,7 @@ class AnyPlan(Plan):
         return size + 1 + len(out[at + 1]) + written
 
     def _write_content(
-        self,
-        plan: Plan,
-        pairs: Iterable[tuple[str | bytes, object]],
-        out: list[bytes],
-        depth: int,
-        failures: Failures,
+        self, plan: Plan, pairs: Pairs, out: list[bytes], depth: int, failures: Failures
     ) -> int:
         """Appends the member `value` of a type with its own JSON form; -1 if there is none."""
         has_content = False
@@ -120,15 +116,15 @@ class AnyPlan(Plan):
 
 
 def _without_type(
-    pairs: Iterable[tuple[str | bytes, object]],
-) -> Iterable[tuple[str | bytes, object]]:
+    pairs: Pairs,
+) -> Pairs:
     """Returns the members of the message in an Any."""
     if isinstance(pairs, LargeObject):
         return pairs.without(_TYPE)
     return tuple([pair for pair in pairs if pair[0] != _TYPE])
 
 
-def _only(name: str, pairs: Iterable[tuple[str | bytes, object]], failures: Failures) -> object:
+def _only(name: str, pairs: Pairs, failures: Failures) -> object:
     """Returns the value of a member, or None; adds a failure if the member is there twice."""
     values = [item for key, item in pairs if key == name]
     if len(values) > 1:
@@ -296,9 +292,7 @@ def _write_number(tree: object, out: list[bytes], failures: Failures) -> int:
     return 9
 
 
-def _write_struct(
-    pairs: Iterable[tuple[str | bytes, object]], out: list[bytes], depth: int, failures: Failures
-) -> int:
+def _write_struct(pairs: Pairs, out: list[bytes], depth: int, failures: Failures) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
     if isinstance(pairs, LargeObject):
@@ -306,13 +300,7 @@ def _write_struct(
     return _write_pairs(pairs, out, depth, failures, Keys())
 
 
-def _write_pairs(
-    pairs: Iterable[tuple[str | bytes, object]],
-    out: list[bytes],
-    depth: int,
-    failures: Failures,
-    keys: Keys,
-) -> int:
+def _write_pairs(pairs: Pairs, out: list[bytes], depth: int, failures: Failures, keys: Keys) -> int:
     size = 0
     failed = failures.count
     start = len(out)

@@ -6,14 +6,13 @@ refuses a plan that names another.
 """
 
 from collections.abc import Callable
-from itertools import count
 from types import ModuleType
 from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.transcoding.field_masks import spell_path
-from gateway.transcoding.json.native import native_module
+from gateway.transcoding.json.native import Indexes, native_module
 from gateway.transcoding.json.writing.drafts import (
     ANY_NUMBER,
     Field,
@@ -61,24 +60,12 @@ class NativeWriter:
         return cast("Write", made.write)
 
 
-class _PlanSource:
+class _PlanSource(Indexes[Descriptor | Plan]):
     """The definition, as the native module asks for it. It names message types by an index."""
 
     def __init__(self, plans: WritePlans) -> None:
+        super().__init__()
         self._plans = plans
-        self._next = count()
-        self._kinds: dict[int, Descriptor | Plan] = {}
-        self._indexes: dict[Descriptor | Plan, int] = {}
-
-    def index(self, kind: Descriptor | Plan) -> int:
-        """Returns the index of a message type, or of a plan that is made already."""
-        found = self._indexes.get(kind)
-        if found is None:
-            # Two threads may do this at once: each gets an index of its own, which is right too.
-            found = next(self._next)
-            self._kinds[found] = kind
-            self._indexes[kind] = found
-        return found
 
     def describe(self, index: int) -> tuple[object, ...]:
         """Describes the plan at an index.
@@ -87,7 +74,7 @@ class _PlanSource:
         JSON if unset of each member, the number of oneofs, and for each tag the member, the oneof
         and what `Field.described` returns.
         """
-        kind = self._kinds[index]
+        kind = self.part(index)
         plan = kind if isinstance(kind, Plan) else self._plans.of(kind)
         fields = {tag: field for tag, field in enumerate(plan.few) if field is not None}
         fields |= plan.others

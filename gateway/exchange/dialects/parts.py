@@ -1,0 +1,18 @@
+"""The parts of a site that every dialect needs."""
+
+from typing import NamedTuple
+
+from gateway.config.model import Config
+from gateway.exchange.calls import CallFactory, RequestLog
+from gateway.exchange.rendering import Rendering
+from gateway.transcoding.transcoder import Transcoder
+
+
+class DialectParts(NamedTuple):
+    """Opens calls, reads and writes their messages, and records them."""
+
+    config: Config
+    transcoder: Transcoder
+    calls: CallFactory
+    rendering: Rendering
+    log: RequestLog
