@@ -68,9 +68,8 @@ def compile_modules(place: Path) -> list[Path]:
             arguments, opt_level="3", debug_level="0", target_dir=str(work), group_name=_GROUP
         )
         for extension in extensions:
-            # No debugging symbols, which would double the time of the compiler, and no names that
-            # other libraries could replace, which hinders inlining and costs memory.
-            extension.extra_compile_args.extend(("-g0", "-fvisibility=hidden"))
+            # No names that other libraries could replace: they hinder inlining, and cost memory.
+            extension.extra_compile_args.append("-fvisibility=hidden")
         _report("2 of 2: compiling the C, which takes the longest ...")
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = str(place), str(work), True
