@@ -145,6 +145,7 @@ def _request_file(port: int, scenario: Scenario) -> Path:
     """Writes different requests of a scenario, each after its length in eight digits."""
     most = 1 if scenario.repeats else max(_FILE_BYTES // (_HEAD_BYTES + len(scenario.body)), 2)
     made = (one.wire(f"127.0.0.1:{port}") for one in islice(requests(scenario), most))
+    OUT.mkdir(parents=True, exist_ok=True)
     file = OUT / "requests"
     with file.open("wb") as output:
         for request in made:
