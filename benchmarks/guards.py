@@ -111,7 +111,7 @@ def added(costs: Sequence[tuple[str, Sequence[float]]]) -> dict[str, float]:
 
 def table(costs: Mapping[str, float]) -> Table:
     """A table with a row for each guard."""
-    rows = Table("guard", "CPU µs", title="What guards add to a small GET", box=None)
+    rows = Table("guard", "CPU µs", title="The cost that guards add to a small GET", box=None)
     for name, cost in costs.items():
         rows.add_row(name, f"{cost:+.1f}")
     return rows

@@ -92,7 +92,7 @@ def publish(
     ]  # fmt: skip
     if guards:
         added = [(name, f"{cost:.1f}") for name, cost in guards.items()]
-        sections += ["What guards add to a small GET:", markdown(("", "CPU µs"), added)]
+        sections += ["The cost that guards add to a small GET:", markdown(("", "CPU µs"), added)]
     if choices is not None:
         sections += _of_balancing(choices)
     write_between("figures", "\n\n".join(sections), page)
