@@ -1,7 +1,6 @@
 """One RPC in progress: the call, its reply, and the one type of everything that handles it.
 
-The front end and the upstream meet only here: the front end opens a `Call`, the upstream returns a
-`Reply`, and neither imports the other. Messages cross as protobuf wire bytes.
+The front end opens a `Call`, the upstream returns a `Reply`; messages cross as wire bytes.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence

@@ -1,9 +1,8 @@
 """The channel to an upstream: makes the attempts of each call, each on an endpoint chosen for it.
 
-A call that no back end has processed is sent again, on another endpoint if there is one (gRFC A6,
-transparent retries). No call is processed twice by that: `Unprocessed` is raised only if the
-attempt was not. A call that one may have processed is repeated only if its method may be, by the
-policy. Nothing is repeated once its reply, or the first message of it, has been handed out.
+A call that no back end has processed (`Unprocessed`) is sent again, on another endpoint if there is
+one (gRFC A6, transparent retries). A call that one may have processed is repeated if the policy
+of its method says so. Nothing is repeated once its reply, or a message of it, was handed out.
 """
 
 import asyncio
