@@ -79,6 +79,22 @@ def test_a_hurried_line_does_not_wait() -> None:
     writing.close()
 
 
+def test_full_batches_do_not_wait_and_the_few_after_them_do() -> None:
+    disk = Disk()
+    writing = writer(disk, every_s=60)
+    for number in range(70):
+        writing.add(number)
+    until_sync(lambda: disk.text != "")
+    assert "63\n" in disk.text
+    written = disk.text.count("\n")
+    for number in range(70, 80):
+        writing.add(number)
+    assert disk.text.count("\n") == written
+    writing.hurry()
+    until_sync(lambda: disk.text.count("\n") == 80)
+    writing.close()
+
+
 def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> None:
     disk = Disk()
     writing = writer(disk, most=10)
