@@ -362,6 +362,7 @@ class RequestLog:
         record.back_end_failed = request.back_end_failed
         for ended in self._observers:
             ended(record)
+        record.forget_headers()
 
 
 def _own(request_id: str, trace: Trace | None) -> Metadata:

@@ -11,7 +11,6 @@ from gateway.trace_context import Trace
 
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic
-_time_s: Final = time.time
 
 Observe = Callable[[Code, float], None]
 """Takes the code of a call that has ended, and its duration in seconds."""
@@ -46,8 +45,7 @@ class Measure:
             if outcome.messages is None:
                 self._report(call.trace, _OK, started_s)
             else:
-                trace = call.trace  # a hook that held the call would make a reference cycle
-                call.on_end(lambda code: self._report(trace, code, started_s))
+                self._report_later(call, started_s)
         elif isinstance(outcome, StatusError):
             call.back_end_failed = True
             self._report(call.trace, outcome.code, started_s)
@@ -57,12 +55,17 @@ class Measure:
         elif isinstance(outcome, Exception):  # of a policy or resolver of the program's own
             self._report(call.trace, Code.INTERNAL, started_s)
 
+    # A method of its own: machine code makes an object for the variables of a lambda on each call.
+    def _report_later(self, call: Call, started_s: float) -> None:
+        trace = call.trace  # a hook that held the call would make a reference cycle
+        call.on_end(lambda code: self._report(trace, code, started_s))
+
     def _report(self, trace: Trace | None, code: Code, started_s: float) -> None:
-        duration_s = _now_s() - started_s
+        now_s = _now_s()
         if self._observe is not None:
-            self._observe(code, duration_s)
+            self._observe(code, now_s - started_s)
         if trace is not None and self._upstream is not None:
-            trace.note_call(self._upstream, code, _time_s(), duration_s)
+            trace.note_call(self._upstream, code, started_s, now_s)
 
 
 def _why_cancelled(call: Call) -> Code:

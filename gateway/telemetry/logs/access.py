@@ -76,6 +76,8 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
+        self.has_headers = bool(options.headers)
+        """True if lines have header fields of requests."""
         self._shown = _ShownTexts()
         self._paths = _ShownTexts()
         """Those of stored replies, which come again."""
@@ -225,9 +227,16 @@ class _ShownTexts:
 class AccessLog:
     """Writes a line for every request that has ended."""
 
-    def __init__(self, writer: LogWriter[Record]) -> None:
-        self.ended: Callable[[Record], None] = writer.add
+    def __init__(self, writer: LogWriter[Record], lines: AccessLines) -> None:
+        self._add, self._lines = writer.add, lines
+        self.ended: Callable[[Record], None] = self._add_line if lines.has_headers else writer.add
         """Takes the record of a request; its line is written soon."""
+
+    def _add_line(self, record: Record) -> None:
+        # At once, because the headers are forgotten.
+        line = self._lines.line(record)
+        if line:
+            self._add(line)
 
 
 def _result(result: str) -> str:
