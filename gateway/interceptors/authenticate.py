@@ -41,9 +41,9 @@ class Authenticate:
         Raises:
             StatusError: UNAUTHENTICATED for an invalid credential.
         """
-        is_without = call.is_plain
-        for recall in self._recalls_without if is_without else self._recalls:
-            found = recall(call)
+        shown = None if call.is_plain else call.header("Authorization", b"authorization")
+        for recall in self._recalls_without if shown is None else self._recalls:
+            found = recall(call, shown)
             if found is None:
                 continue
             if isinstance(found, MustAsk):
@@ -51,7 +51,7 @@ class Authenticate:
                 return self._identify_and_proceed(call, proceed)
             call.principal = found
             return proceed(call)
-        if not is_without:
+        if shown is not None:
             self._refuse_other_kinds(call)
         return proceed(call)
 
