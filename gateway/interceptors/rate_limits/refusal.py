@@ -50,15 +50,14 @@ def _policy(one: Counters) -> str:
 
 
 def _left(start: str, taken: Taken) -> str:
-    allowed, remaining, retry_after_s, reset_after_s = taken
     # Section 4.2: a Retry-After in the same response must name the same point in time.
-    after_s = reset_after_s if allowed else retry_after_s
+    after_s = taken.reset_after_s if taken.allowed else taken.retry_after_s
     # As machine code, `ceil` and an f-string cost more than the rest of this function.
     least_s = after_s - _NOTHING_S
     seconds = int(least_s)
     if seconds < least_s:
         seconds += 1
-    return "".join((start, str(remaining), ";t=", str(seconds)))
+    return "".join((start, str(taken.remaining), ";t=", str(seconds)))
 
 
 def _string(text: str) -> str:
