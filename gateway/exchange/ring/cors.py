@@ -19,7 +19,7 @@ from gateway.status import Code, StatusError
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*+")
 _PREFIX: Final = "access-control-"
-_PREFIX_LENGTH: Final = len(_PREFIX)
+_LENGTH: Final = len(_PREFIX)
 _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -75,7 +75,7 @@ class Cors:
         """Adds the CORS headers to a response, also to an error; removes those of a back end."""
         headers = response.headers
         for name, _ in headers:
-            if len(name) > _PREFIX_LENGTH and name.lower().startswith(_PREFIX):
+            if len(name) > _LENGTH and name[0] in "Aa" and name.lower().startswith(_PREFIX):
                 own = request.own_headers
                 headers[:] = [
                     one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)

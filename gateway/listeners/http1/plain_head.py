@@ -115,7 +115,8 @@ class PlainHeads:
         at = start + len(stretches[0])
         if data[start:at] != stretches[0]:
             return None
-        before, found = self._found, list[HeaderLine]()
+        before = self._found
+        found: list[HeaderLine] = []
         for number, name in enumerate(form.names):
             value_at, after = at, stretches[number + 1]
             # Most ids have the same length in each request. `parse_line` refuses a value that has
