@@ -96,10 +96,11 @@ class Authenticator(Protocol):
         """The challenge that asks clients for this kind of credential."""
         ...
 
-    def recall(self, call: Call) -> Principal | MustAsk | None:
+    def recall(self, call: Call, shown: str | None, /) -> Principal | MustAsk | None:
         """Like `authenticate`, from memory: answers without waiting, as most calls need.
 
-        Returns MUST_ASK if that needs a wait, or if the credential may be invalid; raises nothing.
+        `shown` is the value of `Authorization`, which is looked up once for all kinds. Returns
+        MUST_ASK if that needs a wait, or if the credential may be invalid; raises nothing.
         """
         ...
 

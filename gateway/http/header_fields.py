@@ -100,14 +100,8 @@ class HeadForm:
     """
 
     __slots__ = (
-        "_blocks",
-        "_common",
-        "_lines",
-        "_rules",
-        "lengths",
-        "names",
-        "places",
-        "stretches",
+        *("_at", "_blocks", "_common", "_lines", "_rules"),
+        *("lengths", "names", "places", "stretches"),
     )
 
     def __init__(self, lines: list[HeaderLine], places: list[int]) -> None:
@@ -130,6 +124,7 @@ class HeadForm:
         self.stretches.append(stretch + b"\r\n")
         common = [line for at, line in enumerate(lines) if at not in places]
         self._common = HeaderFields(None, (), common)
+        self._at: dict[bytes, int] = {}
         # The literals between the holes, for the rules that asked last; None as with a line.
         self._rules: MetadataRules | None = None
         self._blocks: list[bytes] | None = None
@@ -140,6 +135,17 @@ class HeadForm:
         for number, at in enumerate(self.places):
             lines[at] = found[number]
         return HeaderFields(None, (), lines, self, found)
+
+    def place(self, lower_name: bytes) -> int:
+        """Returns the index of the first line with a name in lower case; -1 if there is none.
+
+        Only the few names of the code and of the settings are asked for.
+        """
+        at = self._at.get(lower_name)
+        if at is None:
+            names = [line.name.lower for line in self._lines]
+            at = self._at[lower_name] = names.index(lower_name) if lower_name in names else -1
+        return at
 
     def copy_common(self, fields: "HeaderFields") -> None:
         """Sets the attributes that the common lines decide."""
@@ -198,26 +204,9 @@ class HeaderFields:
     """
 
     __slots__ = (
-        "_block",
-        "_by_name",
-        "_raw",
-        "_rules",
-        "accept",
-        "accept_encoding",
-        "are_checked",
-        "content_length",
-        "content_type",
-        "expect",
-        "form",
-        "host",
-        "is_conditional",
-        "is_encoded",
-        "lines",
-        "metadata",
-        "request_id",
-        "roles",
-        "timeout",
-        "traceparent",
+        *("_block", "_by_name", "_raw", "_rules", "are_checked", "form", "lines", "metadata"),
+        *("accept", "accept_encoding", "content_length", "content_type", "expect", "host"),
+        *("is_conditional", "is_encoded", "request_id", "roles", "timeout", "traceparent"),
         "user_agent",
     )
 
@@ -301,10 +290,11 @@ class HeaderFields:
         """Returns the first field with a name in lower case, which is no list; makes no dict."""
         if self.lines is None:
             return self.by_name.get(lower_name.decode())
-        for line in self.lines:
-            if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
-                return line.text
-        return None
+        if self.form is not None:
+            at = self.form.place(lower_name)
+            return None if at < 0 else self.lines[at].text
+        found = [line.text for line in self.lines if line.name.lower == lower_name]
+        return found[0] if found else None
 
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
