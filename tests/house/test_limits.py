@@ -58,7 +58,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "http/compression.py": "_IN_THREAD_BYTES",
         "http/turns.py": "TURN_LIMIT_S _ALL_TURNS_LIMIT_S",
         "http2/headers.py": "_PIECE_BYTES",
-        "listeners/http1/body.py": "_IN_THREAD_BYTES _PIECE_BYTES",
+        "listeners/http1/body.py": "_IN_THREAD_BYTES _INFLATED_BYTES _PIECE_BYTES",
         "http2/outgoing.py": "_LARGE_BYTES",
         "http2/stream.py": "JOINED_BYTES",
         "listeners/http1/pacing.py": "_PART_BYTES _MAX_LINES_AT_ONCE",

@@ -17,7 +17,11 @@ _GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.
 _IN_THREAD_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
-_PIECE_BYTES = 64 * 1024
+# As much as one read of a connection brings (uvloop reads up to 256,000 bytes), so that most pieces
+# are passed on as they came, without a copy.
+_PIECE_BYTES = 256 * 1024
+# Decompressing more at once would block the event loop.
+_INFLATED_BYTES = 64 * 1024
 # Small results are allowed at any compression ratio.
 _RATIO_FREE_BYTES = 64 * 1024
 
@@ -159,7 +163,7 @@ class Inflater:
             if self._inflater.eof:
                 raise _invalid_gzip()
             try:
-                text = self._inflater.decompress(data, _PIECE_BYTES)
+                text = self._inflater.decompress(data, _INFLATED_BYTES)
             except zlib.error:
                 raise _invalid_gzip() from None
             self._inflated_bytes += len(text)

@@ -40,7 +40,7 @@ async def test_a_raw_upload_arrives_in_pieces(stage: Stage, session: aiohttp.Cli
     assert (first.topic, first.number, first.file.content_type) == ("t", 5, "image/png")
     assert rest
     assert all(not one.topic and not one.file.content_type for one in rest)
-    assert all(int(one.file.data) <= 64 * 1024 for one in stage.backend.received)
+    assert all(int(one.file.data) <= 256 * 1024 for one in stage.backend.received)
 
 
 async def test_json_that_is_a_file_is_not_looked_at(
