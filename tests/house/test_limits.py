@@ -64,7 +64,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "listeners/http1/pacing.py": "_PART_BYTES _MAX_LINES_AT_ONCE",
         "listeners/http1/protocol.py": "_MAX_REQUESTS_PER_TURN",
         "listeners/http1/request_reader.py": "_BUFFER_BYTES",
-        "listeners/http1/stream_writer.py": "_BATCH_BYTES",
+        "listeners/http1/stream_writer.py": "_BATCH_BYTES _JOINED_BYTES",
         "listeners/http1/unfinished_head.py": "_FULL_BYTES _LINE_BYTES",
         "listeners/write_batch.py": "MAX_JOINED_BYTES",
         "process/allocator.py": "_KEPT_BYTES",
