@@ -59,6 +59,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "http/turns.py": "TURN_LIMIT_S _ALL_TURNS_LIMIT_S",
         "http2/headers.py": "_PIECE_BYTES",
         "listeners/http1/body.py": "_IN_THREAD_BYTES _INFLATED_BYTES _PIECE_BYTES",
+        "http2/incoming.py": "_MUCH_BYTES",
         "http2/outgoing.py": "_LARGE_BYTES",
         "http2/stream.py": "JOINED_BYTES",
         "listeners/http1/pacing.py": "_PART_BYTES _MAX_LINES_AT_ONCE",
@@ -82,6 +83,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "transcoding/streams/decoder.py": "PIECE_BYTES",
         "upstream/channels/http2/calls.py": "_ALONE_BYTES",
         "upstream/channels/http2/messages.py": "_LEAST_BYTES",
+        "upstream/channels/http2/streaming_call.py": "_OWED_BYTES",
         "upstream/ring.py": "MOST_POINTS",
     },
     "how much is remembered so that it need not be computed again": {
