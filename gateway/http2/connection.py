@@ -84,15 +84,15 @@ class Connection(Outgoing):
             self._skip_bytes -= skipped
             data = data[skipped:]
         try:
-            self._receive(data)
+            for buffer, at in incoming.stretches(self._buffer, data):
+                self._receive(buffer, at)
         except ConnectionFailed as failure:
             self.output.append(frames.goaway(failure.code))
             self.lost()
             raise
 
-    def _receive(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
-        at, end = 0, len(buffer)
+    def _receive(self, buffer: bytes, at: int) -> None:
+        end = len(buffer)
         self.has_more = False
         while end - at >= frames.HEAD_BYTES:
             self._work -= 1

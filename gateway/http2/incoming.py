@@ -14,6 +14,8 @@ _MAX_SETTINGS: Final = 32
 """The most entries of one SETTINGS frame; RFC 9113 and its extensions define about ten."""
 # How gRPC servers object to keepalive that is too eager (gRFC A8).
 _TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
+_MUCH_BYTES: Final = 4 * frames.DEFAULT_FRAME_SIZE
+"""The size from which data is not copied to join what came before."""
 _MAX_IDLE_FRAMES: Final = 10_000
 """The most frames without data that are accepted within `_IDLE_FRAMES_PERIOD_S`."""
 _IDLE_FRAMES_PERIOD_S: Final = 60.0
@@ -45,6 +47,20 @@ _BOUNDS: Mapping[int, tuple[int, int, ErrorCode]] = {
     frames.INITIAL_WINDOW_SIZE: (0, frames.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
     frames.MAX_FRAME_SIZE: (frames.DEFAULT_FRAME_SIZE, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
 }
+
+
+def stretches(begun: bytes, data: bytes) -> list[tuple[bytes, int]]:
+    """The bytes that have come, and where to begin in them; `begun` are those before `data`.
+
+    If there is much data, only the frame that has begun is joined, and is a stretch of its own.
+    """
+    if not begun:
+        return [(data, 0)]
+    if len(data) > _MUCH_BYTES and len(begun) >= frames.HEAD_BYTES:
+        missing = frames.HEAD_BYTES + int.from_bytes(begun[:3], "big") - len(begun)
+        if 0 < missing <= len(data):  # otherwise whole frames wait, which were put off
+            return [(begun + data[:missing], 0), (data, missing)]
+    return [(begun + data, 0)]
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
