@@ -1,6 +1,5 @@
 """The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache, partial
@@ -80,7 +79,7 @@ class WebSocketDialect:
             request.body_bytes = socket.received_bytes
             self._log.note(request, match, 101, code, sent_bytes, started_s)
 
-        socket.set_session(Session(call, encode, self._transcoder.encode_status, note))
+        socket.session = Session(call, encode, self._transcoder.encode_status, note)
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
@@ -96,7 +95,6 @@ class WebSocketDialect:
     ) -> StreamingCall:
         """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
-        reading = asyncio.get_running_loop().create_future()
         # Made once, after the guards: for the messages, and to report an invalid query.
         decoder = cache(
             partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
@@ -105,12 +103,9 @@ class WebSocketDialect:
             messages = partial(_messages, decoder, socket)
             call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
-
-            async def read() -> bytes:
-                return await self._read(request, match, socket, reading, protobuf=protobuf)
-
+            read = partial(self._read, request, match, socket, protobuf=protobuf)
             call = StreamingCall(self._calls, request, method, started_s, read=read)
-        await _wait_until_admitted(call, reading)
+        await call.admitted()
         if method.client_streaming:
             decoder()  # fails now, while the response can still be an HTTP status
         return call
@@ -120,14 +115,14 @@ class WebSocketDialect:
         request: Request,
         match: RouteMatch,
         socket: WebSocket,
-        reading: "asyncio.Future[None]",
+        on_admitted: Callable[[], None],
         *,
         protobuf: bool,
     ) -> bytes:
         """Reads the single request of a method that streams only replies."""
         payload = b""
         if match.target.body is not None:
-            reading.set_result(None)
+            on_admitted()
             async with aclosing(socket.payloads()) as payloads:
                 payload = await anext(payloads, b"")
         kind = PROTOBUF_TYPES[0] if protobuf else JSON
@@ -156,14 +151,3 @@ def _max_messages(match: RouteMatch) -> int | None:
     if match.target.method.client_streaming:
         return None
     return 0 if match.target.body is None else 1
-
-
-async def _wait_until_admitted(call: StreamingCall, reading: "asyncio.Future[None]") -> None:
-    """Returns after the guards have admitted the call, even if its request has not arrived."""
-    admission = asyncio.ensure_future(call.admitted())
-    try:
-        await asyncio.wait((admission, reading), return_when=asyncio.FIRST_COMPLETED)
-        if admission.done():
-            admission.result()
-    finally:
-        admission.cancel()
