@@ -12,7 +12,7 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, invalid_argument
-from gateway.transcoding.binding import Binding, RouteMatch
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
@@ -38,10 +38,10 @@ class WebSocketDialect:
         Raises:
             StatusError: no streaming method has this path.
         """
-        match = self._transcoder.preferred(request.path, _streams)
+        match = self._transcoder.preferred(request.path, lambda one: one.method.streams)
         if match is None:
             return self._transcoder.match("GET", request.path)  # raises the error
-        if not _streams(match.target):
+        if not match.target.method.streams:
             name = match.target.method.name
             raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
         return match
@@ -141,10 +141,6 @@ async def _messages(
     default = decoder.default_message()
     if default is not None:
         yield default
-
-
-def _streams(binding: Binding) -> bool:
-    return binding.method.client_streaming or binding.method.server_streaming
 
 
 def _max_messages(match: RouteMatch) -> int | None:
