@@ -39,8 +39,7 @@ _CLOSE_TIMEOUT_S = 2.0
 class Ending(NamedTuple):
     """The end of a call, which its last text frame and the close frame report to the client."""
 
-    status: StatusError
-    """The status of the call, which may be OK."""
+    error: StatusError | None = None
     close_code: int | None = None
     """A close code that is more exact than the canonical code."""
 
@@ -51,8 +50,10 @@ class Session(NamedTuple):
     call: StreamingCall
     encode: Encode
     """Encodes the payload of a reply."""
+    ok_text: bytes
+    """The last text frame of a call that succeeded."""
     encode_status: Callable[[StatusError], bytes]
-    """Encodes the last text frame, which states how the call ended."""
+    """Encodes the last text frame of a call that failed."""
     ended: Callable[[Code, int], None]
     """Called with the code of the ended call and the number of bytes sent."""
 
@@ -156,13 +157,13 @@ class WebSocket:
             connection.send_now(head)
             self.receive(early)
             ending = await self._run_call(session)
-            code = ending.status.code
+            code = Code.OK if ending.error is None else ending.error.code
         finally:
             try:
                 await session.call.end(code)
             finally:
                 session.ended(code, self.sent_bytes)
-        await self._close(ending, session.encode_status)
+        await self._close(ending, session)
 
     async def _run_call(self, session: Session) -> Ending:
         pump = asyncio.ensure_future(self._pump(session))
@@ -199,16 +200,19 @@ class WebSocket:
                 return Ending(StatusError(Code.CANCELLED, "the client has disconnected"))
             logger.exception("a WebSocket failed")
             return Ending(StatusError(Code.INTERNAL, "internal error"))
-        return Ending(StatusError(Code.OK, ""))
+        return Ending()
 
-    async def _close(self, ending: Ending, encode_status: Callable[[StatusError], bytes]) -> None:
+    async def _close(self, ending: Ending, session: Session) -> None:
         if self._frames.is_open:
-            status, close_code, reason = ending.status, ending.close_code, ""
-            if status.code is not Code.OK:
-                close_code = close_code or CODE_BASE + status.code
-                reason = f"{status.code.name}: {status.message}"
-            self._send(self._frames.text(encode_status(status)))
-            self._send(self._frames.close(close_code or NORMAL, reason))
+            error = ending.error
+            if error is None:
+                text, close_code, reason = session.ok_text, NORMAL, ""
+            else:
+                text = session.encode_status(error)
+                close_code = ending.close_code or CODE_BASE + error.code
+                reason = f"{error.code.name}: {error.message}"
+            self._send(self._frames.text(text))
+            self._send(self._frames.close(close_code, reason))
         self._flush()
         self._read()  # drop unread messages; the client's close frame may follow them
         with suppress(TimeoutError):

@@ -11,7 +11,7 @@ from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
-from gateway.status import Code, invalid_argument
+from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
@@ -25,6 +25,7 @@ class WebSocketDialect:
         self._options = parts.config.websocket
         self._limits = parts.config.limits
         self._transcoder = parts.transcoder
+        self._ok_text = parts.transcoder.encode_status(StatusError(Code.OK, ""))
         self._calls = parts.calls
         self._log = parts.log
         self.fail = parts.rendering.failure
@@ -79,7 +80,7 @@ class WebSocketDialect:
             request.body_bytes = socket.received_bytes
             self._log.note(request, match, 101, code, sent_bytes, started_s)
 
-        socket.session = Session(call, encode, self._transcoder.encode_status, note)
+        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, note)
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
