@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from gateway.status import Code
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
 from gateway.telemetry.metrics.metric import CellWriter, Count
 
@@ -24,7 +23,7 @@ class StreamMetrics:
         self._open += 1
         self._writer.set(self._open_at, self._open)
 
-    def ended(self, _: Code) -> None:
+    def ended(self, _: object) -> None:
         """Counts a stream that has ended, with any code."""
         self._open -= 1
         self._writer.set(self._open_at, self._open)

@@ -63,6 +63,8 @@ class WebSocketDialect:
             if is_protobuf
             else self._transcoder.encoder(match, None)
         )
+        streams_requests = match.target.method.client_streaming
+        max_messages = None if streams_requests else int(match.target.body is not None)
         limits = self._limits
         frames = Frames(
             limits.stream_message_bytes, limits.decompression_ratio, handshake.extensions
@@ -71,7 +73,7 @@ class WebSocketDialect:
             frames,
             self._options,
             is_protobuf=is_protobuf,
-            max_messages=_max_messages(match),
+            max_messages=max_messages,
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
@@ -142,9 +144,3 @@ async def _messages(
     default = decoder.default_message()
     if default is not None:
         yield default
-
-
-def _max_messages(match: RouteMatch) -> int | None:
-    if match.target.method.client_streaming:
-        return None
-    return 0 if match.target.body is None else 1
