@@ -251,7 +251,7 @@ class CallFactory:
         """
         fields = request.fields
         timeout_s: float | None
-        if method.client_streaming or method.server_streaming:
+        if method.streams:
             timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)

@@ -14,6 +14,8 @@ from gateway.status import Code, StatusError
 
 Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
 """Makes the messages of a request; when the first one is wanted, they call the given function."""
+Read = Callable[[Callable[[], None]], Awaitable[bytes]]
+"""Reads the one message of a request; may call the given function before the message has come."""
 
 
 class StreamingCall:
@@ -31,7 +33,7 @@ class StreamingCall:
         method: Method,
         started_s: float,
         *,
-        read: Callable[[], Awaitable[bytes]] | None = None,
+        read: Read | None = None,
         messages: Messages | None = None,
     ) -> None:
         """Opens the call: with `messages` if the method streams its request, otherwise with `read`.
@@ -154,9 +156,7 @@ class _ObservedSource:
 
     __slots__ = ("_on_admitted", "_read")
 
-    def __init__(
-        self, read: Callable[[], Awaitable[bytes]], on_admitted: Callable[[], None]
-    ) -> None:
+    def __init__(self, read: Read, on_admitted: Callable[[], None]) -> None:
         self._read = read
         self._on_admitted = on_admitted
 
@@ -165,7 +165,7 @@ class _ObservedSource:
 
     async def read(self) -> bytes:
         """Returns the message, and reports that the guards have admitted the call."""
-        message = await self._read()
+        message = await self._read(self._on_admitted)
         self._on_admitted()
         return message
 

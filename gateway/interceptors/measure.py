@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gateway.call import Call, Handler, Reply
@@ -44,20 +45,20 @@ class Measure:
         """Reports a call that has ended, or will when its reply has been streamed."""
         if isinstance(outcome, Reply):
             if outcome.messages is None:
-                self._report(call.trace, _OK, started_s)
+                self._report(call.trace, started_s, _OK)
             else:
                 trace = call.trace  # a hook that held the call would make a reference cycle
-                call.on_end(lambda code: self._report(trace, code, started_s))
+                call.on_end(partial(self._report, trace, started_s))
         elif isinstance(outcome, StatusError):
             call.back_end_failed = True
-            self._report(call.trace, outcome.code, started_s)
+            self._report(call.trace, started_s, outcome.code)
         elif isinstance(outcome, asyncio.CancelledError):
             call.back_end_failed = True
-            self._report(call.trace, _why_cancelled(call), started_s)
+            self._report(call.trace, started_s, _why_cancelled(call))
         elif isinstance(outcome, Exception):  # of a policy or resolver of the program's own
-            self._report(call.trace, Code.INTERNAL, started_s)
+            self._report(call.trace, started_s, Code.INTERNAL)
 
-    def _report(self, trace: Trace | None, code: Code, started_s: float) -> None:
+    def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         duration_s = _now_s() - started_s
         if self._observe is not None:
             self._observe(code, duration_s)

@@ -93,7 +93,7 @@ class RestDialect:
     ) -> Response | Awaitable[Response | StatusError]:
         """Returns the response to a call, or what must be awaited for it; see `Dialect.answer`."""
         method = match.target.method
-        if method.client_streaming or method.server_streaming:
+        if method.streams:
             return self._answer_stream(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:

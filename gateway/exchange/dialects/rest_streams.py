@@ -193,7 +193,7 @@ class RestStreams:
             messages = partial(self._messages, request, match)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
         source = RequestMessage(self._transcoder.decoder(match), request, match)
-        return StreamingCall(self._calls, request, method, started_s, read=source.read)
+        return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
 
     async def _messages(
         self, request: Request, match: RouteMatch, on_admitted: Callable[[], None]

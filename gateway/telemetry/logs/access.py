@@ -275,10 +275,7 @@ def _attempt(attempt: Attempt) -> str:
 
 def _has_an_end(binding: Binding | None) -> bool:
     """True if a request can be slow: a stream has no expected duration."""
-    if binding is None:
-        return False
-    method = binding.method
-    return not (method.client_streaming or method.server_streaming)
+    return binding is not None and not binding.method.streams
 
 
 def _query(query: str, binding: Binding | None) -> str:
