@@ -4,6 +4,7 @@ Sources: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
 """
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -15,7 +16,15 @@ from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response, ResponseForm
-from gateway.status import Code, ErrorShape, StatusError, UnreadableReplyError
+from gateway.status import (
+    STATUS_OF_CODE,
+    Code,
+    ErrorShape,
+    Refused,
+    RefusedAlike,
+    StatusError,
+    UnreadableReplyError,
+)
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encode
@@ -26,7 +35,8 @@ logger = logging.getLogger("gateway")
 _BY_ACCEPT: Final = ("Vary", "Accept")
 _BY_CODING: Final = ("Vary", "Accept-Encoding")
 # A constant, because looking up an enum member takes as long as a small function call.
-_RETRYABLE: Final = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
+_UNAVAILABLE: Final = Code.UNAVAILABLE
+_RESOURCE_EXHAUSTED: Final = Code.RESOURCE_EXHAUSTED
 _BY_BOTH: Final = ("Vary", "Accept, Accept-Encoding")
 
 
@@ -80,25 +90,55 @@ class Rendering:
         headers = self._rules.to_headers(metadata)
         return Response(_chosen_status(metadata), headers, b"", content_type)
 
-    def failure(self, error: StatusError, accept: str | None = None) -> Response:
+    def refusal(self, refused: Refused, request: Request) -> Response:
+        """Returns the response to a request whose call is refused."""
+        if isinstance(refused, RefusedAlike):
+            return self.plain_failure(refused.code, refused.message, request, refused.headers)
+        return self.failure(refused.error, request)
+
+    def plain_failure(
+        self,
+        code: Code,
+        message: str,
+        request: Request,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Response:
+        """Returns the response for a failure without details, for which no error was made."""
+        payload = self._transcoder.encode_plain_error(code, message, request.fields.accept)
+        body, content_type = payload.body, payload.content_type
+        response = Response(
+            STATUS_OF_CODE[code], [*headers, self._varies], body, content_type, code=code
+        )
+        response.is_failure = True
+        return response
+
+    def failure(self, error: StatusError, request: Request | None = None) -> Response:
         """Returns the response for an error, with the metadata that the back end sent before it.
 
-        Never raises: if an error cannot be rendered, only its code and its status are kept.
+        It depends on the fields of its request, if that is given. Never raises: if an error cannot
+        be rendered, only its code and its status are kept.
         """
         if isinstance(error, UnreadableReplyError):
             log_unreadable(error)
         try:
-            return self._failure(error, accept)
+            response = self._failure(error, None if request is None else request.fields.accept)
         except Exception:
             logger.exception("an error could not be rendered")
-        payload = self._transcoder.encode_error(
-            StatusError(error.code, "internal error", http_status=error.http_status)
-        )
-        return Response(error.http_status, [], payload.body, payload.content_type, code=error.code)
+            payload = self._transcoder.encode_plain_error(error.code, "internal error", None)
+            body, content_type = payload.body, payload.content_type
+            response = Response(error.http_status, [], body, content_type, code=error.code)
+        response.is_failure = True
+        if request is not None and response.status != 204:
+            if error.metadata and _has(response.headers, "etag"):
+                tag_representation(response, request.fields, is_raw=False)
+            response.headers.append(self._varies)
+        return response
 
     def _failure(self, error: StatusError, accept: str | None) -> Response:
         payload = self._transcoder.encode_error(error, accept)
-        headers = [*error.headers, *self._rules.to_headers(error.metadata)]
+        headers, metadata, trailers = [*error.headers], error.metadata, error.trailers
+        if metadata:
+            headers += self._rules.to_headers(metadata)
         if error.http_status == 401 and not _has(headers, "www-authenticate"):
             headers.append(("WWW-Authenticate", "Bearer"))  # RFC 9110 section 15.5.2
         retry_after_s = _retry_after_s(error)
@@ -110,7 +150,7 @@ class Rendering:
             payload.body,
             payload.content_type,
             code=error.code,
-            trailers=self._rules.to_trailers(error.trailers),
+            trailers=self._rules.to_trailers(trailers) if trailers else None,
         )
 
     def record(self, error: StatusError) -> bytes:
@@ -143,15 +183,6 @@ class Rendering:
         ):
             response.headers.append(_BY_CODING)
 
-    def describe_failure(self, request: Request, response: Response) -> None:
-        """Adds the entity tag and Vary to an error response."""
-        if response.status != 204:
-            for name, _ in response.headers:
-                if name.lower() == "etag":  # hardly ever, so that no failure has to be searched
-                    tag_representation(response, request.fields, is_raw=False)
-                    break
-            response.headers.append(self._varies)
-
 
 def stated_length(metadata: Metadata) -> int | None:
     """Returns the size of a raw reply, if the back end states it in x-http-content-length."""
@@ -181,7 +212,8 @@ def _has(headers: Headers, name: str) -> bool:
 
 def _retry_after_s(error: StatusError) -> int | None:
     """Returns the whole seconds of a RetryInfo detail, rounded up."""
-    if error.code not in _RETRYABLE:
+    code = error.code
+    if code is not _UNAVAILABLE and code is not _RESOURCE_EXHAUSTED:
         return None
     for detail in error.details:
         if detail.Is(RetryInfo.DESCRIPTOR):

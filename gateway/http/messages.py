@@ -294,6 +294,7 @@ class Response:
         "fixed",
         "form",
         "headers",
+        "is_failure",
         "sent",
         "status",
         "stream",
@@ -316,6 +317,8 @@ class Response:
         self.body = body
         self.content_type = content_type
         self.code = code
+        self.is_failure = False
+        """True if it is a rendered failure, with all that describes it; `code` ends the call."""
         self.trailers = trailers
         self.date = ""
         """The value of Date; if empty, the present."""

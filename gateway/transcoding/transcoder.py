@@ -274,6 +274,15 @@ class Transcoder:
             return Payload(safely(error, status_bytes), chosen)
         return Payload(self._failures.text(error, self._shape), self._failure_type)
 
+    def encode_plain_error(self, code: Code, message: str, accept: str | None) -> Payload:
+        """Does the same as `encode_error` for a failure without details."""
+        chosen = JSON if accept is None else preferred(accept)
+        if chosen not in PROTOBUF_TYPES:
+            body = self._failures.plain_text(code, message, self._shape)
+            if body is not None:
+                return Payload(body, self._failure_type)
+        return self.encode_error(StatusError(code, message), accept)
+
     def encode_status(self, error: StatusError) -> bytes:
         """Encodes the last message of a WebSocket: a google.rpc.Status in the member `@status`."""
         return b'{"@status":%b}' % self._failures.text(error, ErrorShape.STATUS)

@@ -200,6 +200,19 @@ def test_a_failure_without_details_is_json_like_any_other(message: str, *, prett
     assert made == expected.encode()
 
 
+@pytest.mark.parametrize("shape", ["aip193", "status", "problem"])
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize("accept", [None, "*/*", "text/html", PROTOBUF])
+@pytest.mark.parametrize("message", ["plain", 'a "b" \\ c', "a\n\0\x7f", "é😀", "\udcff"])
+def test_a_failure_that_is_no_error_is_written_as_one_that_is(
+    message: str, accept: str | None, shape: str, *, pretty: bool
+) -> None:
+    made = transcoder(errors=shape, json={"pretty": pretty})
+    error = StatusError(Code.UNAUTHENTICATED, message)
+    plain = made.encode_plain_error(error.code, message, accept)
+    assert repr(plain) == repr(made.encode_error(error, accept))
+
+
 @pytest.mark.parametrize(
     "violations",
     [
