@@ -4,7 +4,6 @@ Sources: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
 """
 
 import logging
-from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -92,25 +91,22 @@ class Rendering:
 
     def refusal(self, refused: Refused, request: Request) -> Response:
         """Returns the response to a request whose call is refused."""
-        if isinstance(refused, RefusedAlike):
-            return self.plain_failure(refused.code, refused.message, request, refused.headers)
-        return self.failure(refused.error, request)
+        if not isinstance(refused, RefusedAlike):
+            return self.failure(refused.error, request)
+        code = refused.code
+        payload = self._transcoder.encode_refusal(refused, request.fields.accept)
+        headers = [*refused.headers, self._varies]
+        return _plain(code, headers, payload.body, payload.content_type)
 
-    def plain_failure(
-        self,
-        code: Code,
-        message: str,
-        request: Request,
-        headers: Iterable[tuple[str, str]] = (),
-    ) -> Response:
-        """Returns the response for a failure without details, for which no error was made."""
+    def plain_failure(self, code: Code, message: str, request: Request) -> Response | None:
+        """Returns the response for a failure without details, for which no error is made.
+
+        Returns None if only `failure` can render it; see `Transcoder.encode_plain_error`.
+        """
         payload = self._transcoder.encode_plain_error(code, message, request.fields.accept)
-        body, content_type = payload.body, payload.content_type
-        response = Response(
-            STATUS_OF_CODE[code], [*headers, self._varies], body, content_type, code=code
-        )
-        response.is_failure = True
-        return response
+        if payload is None:
+            return None
+        return _plain(code, [self._varies], payload.body, payload.content_type)
 
     def failure(self, error: StatusError, request: Request | None = None) -> Response:
         """Returns the response for an error, with the metadata that the back end sent before it.
@@ -124,12 +120,13 @@ class Rendering:
             response = self._failure(error, None if request is None else request.fields.accept)
         except Exception:
             logger.exception("an error could not be rendered")
-            payload = self._transcoder.encode_plain_error(error.code, "internal error", None)
+            plain = StatusError(error.code, "internal error", http_status=error.http_status)
+            payload = self._transcoder.encode_error(plain)
             body, content_type = payload.body, payload.content_type
             response = Response(error.http_status, [], body, content_type, code=error.code)
         response.is_failure = True
         if request is not None and response.status != 204:
-            if error.metadata and _has(response.headers, "etag"):
+            if _has(response.headers, "etag"):  # hardly ever
                 tag_representation(response, request.fields, is_raw=False)
             response.headers.append(self._varies)
         return response
@@ -182,6 +179,13 @@ class Rendering:
             self._compresses and response.stream is None and is_compressible(response.content_type)
         ):
             response.headers.append(_BY_CODING)
+
+
+def _plain(code: Code, headers: Headers, body: bytes, content_type: str) -> Response:
+    """Returns the response for a failure without details."""
+    response = Response(STATUS_OF_CODE[code], headers, body, content_type, code=code)
+    response.is_failure = True
+    return response
 
 
 def stated_length(metadata: Metadata) -> int | None:

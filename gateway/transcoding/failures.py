@@ -14,6 +14,8 @@ logger = logging.getLogger("gateway.transcoding")
 _AIP193: Final = ErrorShape.AIP193
 # By number, because the name of a member of an enum is computed by Python code.
 _CODE_NAMES: Final = [code.name for code in Code]
+_STARTS: Final = [f'{{"error":{{"code":{status},"message":"' for status in STATUS_OF_CODE]
+_ENDS: Final = [f'","status":"{name}"}}}}' for name in _CODE_NAMES]
 # Printable ASCII stays, without the two characters that JSON escapes; every other byte becomes
 # another one. A translation costs less than an encoder that looks at each character.
 _AS_IT_IS: Final = bytes(
@@ -50,11 +52,15 @@ class FailureWriter:
         return _aip193(error.code, error.http_status, error.message, end)
 
     def plain_text(self, code: Code, message: str, shape: ErrorShape) -> bytes | None:
-        """Returns the JSON of a failure without details; None in a shape for which it has no
-        shorter way than `text`."""
-        if shape is not _AIP193 or not self._is_compact:
-            return None
-        return _aip193(code, STATUS_OF_CODE[code], message)
+        """Returns the JSON of a failure without details; None if only `text` can write it.
+
+        That is so if its message is not of printable ASCII, or not as it is in JSON.
+        """
+        if shape is _AIP193 and self._is_compact and _is_plain(message):
+            parts = (_STARTS[code], message, _ENDS[code])
+            # As machine code, an f-string copies character by character, and `join` whole texts.
+            return "".join(parts).encode()
+        return None
 
     def _of_document(self, error: StatusError, shape: ErrorShape) -> bytes:
         details = self._codec.details_to_json(error.details)
@@ -84,17 +90,16 @@ def _aip193(code: Code, http_status: int, message: str, end: str = '"}}') -> byt
     """Writes a failure; `end` is all after the name of its code."""
     parts = (
         '{"error":{"code":', str(http_status),
-        ',"message":', _quoted(message),
+        ',"message":', f'"{message}"' if _is_plain(message) else encode_basestring(message),
         ',"status":"', _CODE_NAMES[code], end,
     )  # fmt: skip
     # As machine code, an f-string copies character by character, and `join` whole texts.
     return "".join(parts).encode("utf-8", "replace")
 
 
-def _quoted(text: str) -> str:
-    """Returns a text as a JSON string."""
-    if text.isascii():
-        data = text.encode()
-        if data.translate(_AS_IT_IS) == data:
-            return '"' + text + '"'
-    return encode_basestring(text)
+def _is_plain(text: str) -> bool:
+    """True if a text is the same in JSON, and printable ASCII."""
+    if not text.isascii():
+        return False
+    data = text.encode()
+    return data.translate(_AS_IT_IS) == data

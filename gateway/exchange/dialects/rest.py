@@ -17,14 +17,13 @@ from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.response import Encode
-from gateway.transcoding.routing.differences import no_route
+from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 
 _READS: Final = ("GET", "HEAD")
 _STORED: Final = ("hit", "stale")
 """The results of the cache for which the back end is not asked."""
 # A constant, because looking up an enum member takes as long as a small function call.
 _NOT_FOUND: Final = Code.NOT_FOUND
-_PATH_HIDDEN: Final = "no route for this request, whose path is not shown"
 _MOST_PATHS: Final = 1024
 _LONGEST_PATH: Final = 256
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -82,13 +81,20 @@ class RestDialect:
                 raise _without_path(error) from None
             raise
         if match is None:
-            text = (
-                _PATH_HIDDEN
-                if self._hides(request.path)
-                else no_route(request.method, request.path)
-            )
-            return self._rendering.plain_failure(_NOT_FOUND, text, request)
+            return self._missed(request)
         return match
+
+    def _missed(self, request: Request) -> Response:
+        """Returns the 404 of a path that no binding serves."""
+        method, path = request.method, request.path
+        if self._hides(path):
+            return self._rendering.failure(_without_path(no_match(method, path)), request)
+        if len(method) + len(path) <= SHOWN_LENGTH:  # the usual case
+            text = no_route(method, path)
+            response = self._rendering.plain_failure(_NOT_FOUND, text, request)
+            if response is not None:
+                return response
+        return self._rendering.failure(no_match(method, path), request)
 
     def _hides(self, path: str) -> bool:
         """True if a path that no binding serves may contain a secret."""
@@ -203,7 +209,7 @@ def _without_path(error: StatusError) -> StatusError:
     """Returns the same error without the path, which may contain a secret."""
     return StatusError(
         error.code,
-        _PATH_HIDDEN,
+        "no route for this request, whose path is not shown",
         http_status=error.http_status,
         headers=error.headers,
     )

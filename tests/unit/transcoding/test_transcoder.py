@@ -9,7 +9,7 @@ from google.rpc.status_pb2 import Status
 
 from gateway.config.model import Config
 from gateway.schema.catalog import build_schema
-from gateway.status import Code, FieldViolation, StatusError, invalid_fields
+from gateway.status import Code, FieldViolation, RefusedAlike, StatusError, invalid_fields
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import NDJSON
@@ -209,8 +209,15 @@ def test_a_failure_that_is_no_error_is_written_as_one_that_is(
 ) -> None:
     made = transcoder(errors=shape, json={"pretty": pretty})
     error = StatusError(Code.UNAUTHENTICATED, message)
+    expected = repr(made.encode_error(error, accept))
     plain = made.encode_plain_error(error.code, message, accept)
-    assert repr(plain) == repr(made.encode_error(error, accept))
+    assert (plain is not None) == (
+        message == "plain" and accept != PROTOBUF and shape == "aip193" and not pretty
+    )
+    assert plain is None or repr(plain) == expected
+    refused = RefusedAlike(error.code, message, [("WWW-Authenticate", "Bearer")])
+    for _ in range(2):
+        assert repr(made.encode_refusal(refused, accept)) == expected
 
 
 @pytest.mark.parametrize(
