@@ -287,18 +287,8 @@ class Response:
     """
 
     __slots__ = (
-        "body",
-        "code",
-        "content_type",
-        "date",
-        "fixed",
-        "form",
-        "headers",
-        "sent",
-        "status",
-        "stream",
-        "trailers",
-        "upgrade",
+        *("body", "code", "content_type", "date", "fixed", "form", "headers", "is_failure"),
+        *("sent", "status", "stream", "trailers", "upgrade"),
     )
 
     def __init__(
@@ -316,6 +306,8 @@ class Response:
         self.body = body
         self.content_type = content_type
         self.code = code
+        self.is_failure = False
+        """True if it is a rendered failure, with all that describes it; `code` ends the call."""
         self.trailers = trailers
         self.date = ""
         """The value of Date; if empty, the present."""
