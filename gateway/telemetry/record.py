@@ -82,9 +82,8 @@ class Record:
     attempts: Sequence[Attempt]
     back_end_failed: bool
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - without machine code, names cost more than all the rest
         self,
-        *,
         at_s: float,
         duration_s: float,
         request_id: str,
