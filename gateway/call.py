@@ -324,7 +324,6 @@ class Reply:
     def __init__(
         self,
         message: bytes = b"",
-        *,
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
         trailers: Metadata | None = None,

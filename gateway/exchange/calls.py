@@ -365,11 +365,12 @@ class RequestLog:
             fields,
             trace,
             request.cache_result,
+            request.split,
+            request.attempts,
+            request.http_version,
+            request.first_byte_s,
+            request.back_end_failed,
         )
-        record.http_version, record.first_byte_s = request.http_version, request.first_byte_s
-        record.split = request.split
-        record.attempts = request.attempts
-        record.back_end_failed = request.back_end_failed
         for ended in self._observers:
             ended(record)
 

@@ -100,13 +100,7 @@ class HeadForm:
     """
 
     __slots__ = (
-        "_blocks",
-        "_common",
-        "_lines",
-        "_rules",
-        "lengths",
-        "names",
-        "places",
+        *("_blocks", "_lines", "_rules", "_sent", "common", "lengths", "names", "places"),
         "stretches",
     )
 
@@ -129,9 +123,12 @@ class HeadForm:
                 stretch += line.data + b"\r\n"
         self.stretches.append(stretch + b"\r\n")
         common = [line for at, line in enumerate(lines) if at not in places]
-        self._common = HeaderFields(None, (), common)
-        # The literals between the holes, for the rules that asked last; None as with a line.
+        self.common = HeaderFields(None, (), common)
+        """The attributes that the common lines decide."""
+        # For the rules that asked last: the indexes of the holes whose lines become metadata, and
+        # the literals between these; None as with a line.
         self._rules: MetadataRules | None = None
+        self._sent: list[int] = []
         self._blocks: list[bytes] | None = None
 
     def fields(self, found: list[HeaderLine]) -> "HeaderFields":
@@ -140,21 +137,6 @@ class HeadForm:
         for number, at in enumerate(self.places):
             lines[at] = found[number]
         return HeaderFields(None, (), lines, self, found)
-
-    def copy_common(self, fields: "HeaderFields") -> None:
-        """Sets the attributes that the common lines decide."""
-        common = self._common
-        fields.accept = common.accept
-        fields.accept_encoding = common.accept_encoding
-        fields.content_length = common.content_length
-        fields.content_type = common.content_type
-        fields.host = common.host
-        fields.is_conditional = common.is_conditional
-        fields.request_id = common.request_id
-        fields.roles = common.roles
-        fields.timeout = common.timeout
-        fields.traceparent = common.traceparent
-        fields.user_agent = common.user_agent
 
     def literals(self, rules: MetadataRules, lines: list[HeaderLine]) -> list[bytes] | None:
         """Returns the metadata of lines of this form, encoded in parts; None as with a line."""
@@ -165,8 +147,9 @@ class HeadForm:
         if blocks is None:
             return None
         parts = [blocks[0]]
-        for number, at in enumerate(self.places):
-            literal = lines[at].literal(rules)
+        for number, at in enumerate(self._sent):
+            line = lines[at]
+            literal = rules.encode(line.name.raw, line.value)
             if literal is None:
                 return None
             parts.append(literal)
@@ -175,14 +158,16 @@ class HeadForm:
 
     def _between(self, rules: MetadataRules) -> list[bytes] | None:
         blocks = [b""]
+        self._sent = []
         for at, line in enumerate(self._lines):
-            if at in self.places:
-                blocks.append(b"")
-                continue
             literal = line.literal(rules)
             if literal is None:
                 return None
-            blocks[-1] += literal
+            if at not in self.places:
+                blocks[-1] += literal
+            elif literal:  # empty for all lines of a name that back ends do not receive
+                self._sent.append(at)
+                blocks.append(b"")
         return blocks
 
 
@@ -198,28 +183,18 @@ class HeaderFields:
     """
 
     __slots__ = (
-        "_block",
-        "_by_name",
-        "_raw",
-        "_rules",
-        "accept",
-        "accept_encoding",
-        "are_checked",
-        "content_length",
-        "content_type",
-        "expect",
-        "form",
-        "host",
-        "is_conditional",
-        "is_encoded",
-        "lines",
-        "metadata",
-        "request_id",
-        "roles",
-        "timeout",
-        "traceparent",
+        *("_block", "_by_name", "_raw", "_rules", "accept", "accept_encoding", "are_checked"),
+        *("content_length", "content_type", "expect", "form", "host", "is_conditional"),
+        *("is_encoded", "lines", "metadata", "request_id", "roles", "timeout", "traceparent"),
         "user_agent",
     )
+
+    content_length: int
+    """The stated length in bytes; set only with `lines`."""
+    is_conditional: bool
+    """True if there are conditions with entity tags."""
+    roles: int
+    """The roles of the names in them; all of them for fields from the parser."""
 
     def __init__(
         self,
@@ -238,22 +213,28 @@ class HeaderFields:
         self.lines = lines
         """The known lines; None for fields from the parser."""
         self.form = form
-        self.accept: str | None = None
-        self.accept_encoding: str | None = None
-        self.content_length = 0
-        """The stated length in bytes; set only with `lines`."""
-        self.content_type: str | None = None
         self.expect: str | None = None
-        self.host = ""
-        self.is_conditional = False
-        """True if there are conditions with entity tags."""
         self.is_encoded = False
-        self.request_id: str | None = None
-        self.roles = _ALL if lines is None else 0
-        """The roles of the names in them; all of them for fields from the parser."""
-        self.timeout: str | None = None
-        self.traceparent = ""
-        self.user_agent = ""
+        if form is None:
+            self.accept: str | None = None
+            self.accept_encoding: str | None = None
+            self.content_length = 0
+            self.content_type: str | None = None
+            self.host = ""
+            self.is_conditional = False
+            self.request_id: str | None = None
+            self.roles = _ALL if lines is None else 0
+            self.timeout: str | None = None
+            self.traceparent = ""
+            self.user_agent = ""
+        else:
+            common, lines = form.common, different
+            self.accept, self.accept_encoding = common.accept, common.accept_encoding
+            self.content_length, self.content_type = common.content_length, common.content_type
+            self.host, self.is_conditional = common.host, common.is_conditional
+            self.request_id, self.roles = common.request_id, common.roles
+            self.timeout, self.traceparent = common.timeout, common.traceparent
+            self.user_agent = common.user_agent
         self.are_checked = False
         """True if the header checks of the ring have accepted them."""
         self.metadata: Metadata | None = None
@@ -263,14 +244,12 @@ class HeaderFields:
         """The rules by which `_block` was encoded."""
         if by_name is not None:
             self._read(by_name)
-        if form is not None:
-            form.copy_common(self)
-            lines = different
         if lines is not None:
             for line in lines:
-                if line.name.role:
-                    self.roles |= line.name.role
-                    self._take(line.name.role, line.text)
+                role = line.name.role
+                if role:
+                    self.roles |= role
+                    self._take(role, line.text)
 
     @property
     def may_be_conditional(self) -> bool:
@@ -348,7 +327,12 @@ class HeaderFields:
         self.user_agent = get(_USER_AGENT, "")
 
     def _take(self, role: int, text: str) -> None:
-        if role == HOST:
+        # First those that differ in each request: a form has read the others.
+        if role == REQUEST_ID:
+            self.request_id = text
+        elif role == TRACEPARENT:
+            self.traceparent = text
+        elif role == HOST:
             self.host = text
         elif role == ACCEPT:
             self.accept = text
@@ -356,10 +340,6 @@ class HeaderFields:
             self.user_agent = text
         elif role == ACCEPT_ENCODING:
             self.accept_encoding = text
-        elif role == REQUEST_ID:
-            self.request_id = text
-        elif role == TRACEPARENT:
-            self.traceparent = text
         elif role == CONTENT_TYPE:
             self.content_type = text
         elif role == CONTENT_LENGTH:

@@ -139,7 +139,7 @@ class Connection(Outgoing):
 
         Most replies are three frames that come at once: that costs a third less.
         """
-        bounds = incoming.whole_reply(buffer, at, stream_id)
+        bounds = incoming.whole_reply(buffer, at, buffer[at - len(block) - 4 : at - len(block)])
         stream = self.streams.get(stream_id)
         if bounds is None or stream is None:
             return 0
@@ -149,7 +149,7 @@ class Connection(Outgoing):
         headers, trailers = self._known(block), self._known(buffer[ends + frames.HEAD_BYTES : over])
         if headers is None or trailers is None or headers.interim:
             return 0
-        if not 0 < size <= min(stream.room, frames.DEFAULT_FRAME_SIZE):
+        if not 0 < size <= frames.DEFAULT_FRAME_SIZE or size > stream.room:
             return 0
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
