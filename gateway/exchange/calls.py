@@ -273,7 +273,7 @@ class CallFactory:
         # Entity tags are changed on their way.
         encodes = not (is_trusted or fields.is_conditional)
         is_made_now = fields.is_conditional or (
-            (is_trusted or fields.lines is None) and method not in self._stored
+            (is_trusted or fields.is_parsed) and method not in self._stored
         )
         call = Call(
             method,

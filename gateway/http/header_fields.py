@@ -125,21 +125,21 @@ class HeadForm:
         common = [line for at, line in enumerate(lines) if at not in places]
         self.common = HeaderFields(None, (), common)
         """The attributes that the common lines decide."""
-        # For the rules that asked last: the indexes of the holes whose lines become metadata, and
+        # For the rules that asked last: the numbers of the holes whose lines become metadata, and
         # the literals between these; None as with a line.
         self._rules: MetadataRules | None = None
         self._sent: list[int] = []
         self._blocks: list[bytes] | None = None
 
-    def fields(self, found: list[HeaderLine]) -> "HeaderFields":
-        """Returns the fields of a head of this form, with these lines in its holes."""
+    def lines(self, found: list[HeaderLine]) -> list[HeaderLine]:
+        """Returns the lines of a head of this form, with these in its holes."""
         lines = self._lines.copy()
         for number, at in enumerate(self.places):
             lines[at] = found[number]
-        return HeaderFields(None, (), lines, self, found)
+        return lines
 
-    def literals(self, rules: MetadataRules, lines: list[HeaderLine]) -> list[bytes] | None:
-        """Returns the metadata of lines of this form, encoded in parts; None as with a line."""
+    def literals(self, rules: MetadataRules, found: list[HeaderLine]) -> list[bytes] | None:
+        """Returns the metadata of such a head, encoded in parts; None as with a line."""
         if self._rules is not rules:
             self._blocks = self._between(rules)
             self._rules = rules
@@ -147,13 +147,13 @@ class HeadForm:
         if blocks is None:
             return None
         parts = [blocks[0]]
-        for number, at in enumerate(self._sent):
-            line = lines[at]
+        for at, number in enumerate(self._sent, 1):
+            line = found[number]
             literal = rules.encode(line.name.raw, line.value)
             if literal is None:
                 return None
             parts.append(literal)
-            parts.append(blocks[number + 1])
+            parts.append(blocks[at])
         return parts
 
     def _between(self, rules: MetadataRules) -> list[bytes] | None:
@@ -166,7 +166,7 @@ class HeadForm:
             if at not in self.places:
                 blocks[-1] += literal
             elif literal:  # empty for all lines of a name that back ends do not receive
-                self._sent.append(at)
+                self._sent.append(self.places.index(at))
                 blocks.append(b"")
         return blocks
 
@@ -183,10 +183,10 @@ class HeaderFields:
     """
 
     __slots__ = (
-        *("_block", "_by_name", "_raw", "_rules", "accept", "accept_encoding", "are_checked"),
-        *("content_length", "content_type", "expect", "form", "host", "is_conditional"),
-        *("is_encoded", "lines", "metadata", "request_id", "roles", "timeout", "traceparent"),
-        "user_agent",
+        *("_block", "_by_name", "_different", "_lines", "_raw", "_rules", "accept"),
+        *("accept_encoding", "are_checked", "content_length", "content_type", "expect", "form"),
+        *("host", "is_conditional", "is_encoded", "is_parsed", "metadata", "request_id", "roles"),
+        *("timeout", "traceparent", "user_agent"),
     )
 
     content_length: int
@@ -206,13 +206,13 @@ class HeaderFields:
     ) -> None:
         """Takes the fields by name and in order; or None, an empty sequence, and their `lines`.
 
-        If the lines have a `form`, only those that are `different`, in its holes, are read.
+        Instead of all lines, a `form` can be given, and those that are `different`, in its holes.
         """
-        self._by_name = by_name
-        self._raw = raw
-        self.lines = lines
-        """The known lines; None for fields from the parser."""
-        self.form = form
+        self._by_name, self._raw = by_name, raw
+        self._lines = lines
+        self.form, self._different = form, different
+        self.is_parsed = by_name is not None
+        """True for fields from the parser, which have no lines."""
         self.expect: str | None = None
         self.is_encoded = False
         if form is None:
@@ -223,7 +223,7 @@ class HeaderFields:
             self.host = ""
             self.is_conditional = False
             self.request_id: str | None = None
-            self.roles = _ALL if lines is None else 0
+            self.roles = 0 if by_name is None else _ALL
             self.timeout: str | None = None
             self.traceparent = ""
             self.user_agent = ""
@@ -262,23 +262,31 @@ class HeaderFields:
         return not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
+    def lines(self) -> list[HeaderLine]:
+        """The known lines, in order; none for fields from the parser."""
+        if self._lines is None:
+            form, different = self.form, self._different
+            self._lines = [] if form is None or different is None else form.lines(different)
+        return self._lines
+
+    @property
     def by_name(self) -> Mapping[str, str]:
         """The fields by name, in any letter case."""
         if self._by_name is None:
-            pairs = [(line.name.spelled, line.text) for line in self.lines or ()]
+            pairs = [(line.name.spelled, line.text) for line in self.lines]
             self._by_name = with_whole_lists(CIMultiDictProxy(CIMultiDict(pairs)))
         return self._by_name
 
     @property
     def raw(self) -> Sequence[tuple[bytes, bytes]]:
         """The fields as received, in order."""
-        if self.lines is not None and not self._raw:
+        if not self.is_parsed and not self._raw:
             self._raw = tuple([(line.name.raw, line.value) for line in self.lines])
         return self._raw
 
     def first(self, lower_name: bytes) -> str | None:
         """Returns the first field with a name in lower case, which is no list; makes no dict."""
-        if self.lines is None:
+        if self.is_parsed:
             return self.by_name.get(lower_name.decode())
         for line in self.lines:
             if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
@@ -287,7 +295,7 @@ class HeaderFields:
 
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
-        if self.lines is None:
+        if self.is_parsed:
             return [name.lower() for name, _ in self._raw].count(lower_name)
         return len([True for line in self.lines if line.name.lower == lower_name])
 
@@ -300,12 +308,12 @@ class HeaderFields:
 
         None if the fields are not made of lines, or one has to be decoded first.
         """
-        if self.lines is None:
+        if self.is_parsed:
             return None
-        if self.form is None:
+        if self.form is None or self._different is None:
             parts = _literals(self.lines, rules)
         else:
-            parts = self.form.literals(rules, self.lines)
+            parts = self.form.literals(rules, self._different)
         if parts is None:
             return None
         parts.append(rest)
