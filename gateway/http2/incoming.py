@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.http2 import frames
-from gateway.http2.frames import ErrorCode
+from gateway.http2.frames import DATA, HEAD_BYTES, HEADERS, WHOLE_HEADERS, ErrorCode
 
 _MAX_CONTINUATIONS: Final = 1024
 """The most frames that continue one block. Bytes over the limit are dropped as they come, so this
@@ -106,28 +106,26 @@ def known_code(field: bytes) -> ErrorCode:
     return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
 
 
-def whole_reply(buffer: bytes, at: int, stream_id: int) -> tuple[int, int] | None:
+def whole_reply(buffer: bytes, at: int, stream_id: bytes) -> tuple[int, int] | None:
     """The ends of the body and of the trailers, if a whole reply follows its headers.
 
-    None if it is not one plain DATA frame and trailers in one frame.
+    None if it is not one plain DATA frame and trailers in one frame. `stream_id` is as it was sent.
     """
-    last = len(buffer) - frames.HEAD_BYTES
+    last = len(buffer) - HEAD_BYTES
     if at > last:
         return None
     # Both heads are read byte by byte: as machine code this takes a tenth of what `struct` does.
-    if buffer[at + 3] != frames.DATA or buffer[at + 4]:
+    if buffer[at + 3] != DATA or buffer[at + 4] or buffer[at + 5 : at + HEAD_BYTES] != stream_id:
         return None
-    its_id = buffer[at + 5] << 24 | buffer[at + 6] << 16 | buffer[at + 7] << 8 | buffer[at + 8]
     length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    at = ends = at + frames.HEAD_BYTES + length
-    if its_id != stream_id or ends > last:
+    at = ends = at + HEAD_BYTES + length
+    if ends > last or buffer[at + 3] != HEADERS or buffer[at + 4] != WHOLE_HEADERS:
         return None
-    if buffer[at + 3] != frames.HEADERS or buffer[at + 4] != frames.WHOLE_HEADERS:
+    if buffer[at + 5 : at + HEAD_BYTES] != stream_id:
         return None
-    its_id = buffer[at + 5] << 24 | buffer[at + 6] << 16 | buffer[at + 7] << 8 | buffer[at + 8]
     length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    over = ends + frames.HEAD_BYTES + length
-    return (ends, over) if its_id == stream_id and over <= len(buffer) else None
+    over = ends + HEAD_BYTES + length
+    return (ends, over) if over <= len(buffer) else None
 
 
 def check_ping(stream_id: int, payload: bytes) -> None:

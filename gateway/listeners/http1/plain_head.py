@@ -137,7 +137,7 @@ class PlainHeads:
             found.append(line)
         if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
             return None
-        fields = form.fields(found)
+        fields = HeaderFields(None, (), None, form, found)
         self._head, self._fields, self._found = data[start:at], fields, found
         return fields
 

@@ -69,8 +69,8 @@ def plain_response(response: Response, date: str) -> bytes:
     if response.sent is not None:
         parts = [start, date, _KIND if kind else "", kind, "\r\n"]
         return response.sent.written("".join(parts), response.headers, body)
-    parts = [start, date, _KIND if kind else "", kind, _LENGTH, str(len(body)), "\r\n"]
-    parts.append(response.fixed)
+    length = str(len(body))
+    parts = [start, date, _KIND if kind else "", kind, _LENGTH, length, "\r\n", response.fixed]
     for name, value in response.headers:
         field = _STARTS.get(name)
         parts.append(_start(name) if field is None else field)

@@ -550,6 +550,7 @@ def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
         pytest.param(lambda i: peer.data(i, b"a") * 2 + peer.trailers(i), id="two frames"),
         pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i + 2), id="another's"),
         pytest.param(lambda i: peer.data(i, b"a") + peer.trailers(i + 2), id="another's trailers"),
+        pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i), id="another's data"),
         pytest.param(
             lambda i: peer.frame(frames.DATA, frames.PADDED, i, b"\x01ab\0") + peer.trailers(i),
             id="padded",

@@ -345,8 +345,10 @@ class UnaryCall(RpcCall):
         ):
             self._message = data[PREFIX_BYTES:]
             self.received_bytes = size
-            self.metadata += headers.metadata
-            self.trailers += trailers.metadata
+            if headers.metadata:
+                self.metadata += headers.metadata
+            if trailers.metadata:
+                self.trailers += trailers.metadata
             self.started = self.ended = True
             if not self.done.done():
                 self.done.set_result(None)
@@ -383,10 +385,10 @@ class UnaryCall(RpcCall):
             raise self.error
         if self._message is None:
             raise of_breach(self.upstream)
-        reply = Reply(self._message)
-        reply.metadata, reply.trailers = self.metadata, self.trailers
-        reply.share, self._share = self._share, None
-        if reply.share is None and len(reply.message) > LARGE_BYTES:
+        reply = Reply(self._message, None, self.metadata, self.trailers)
+        if self._share is not None:
+            reply.share, self._share = self._share, None
+        elif len(self._message) > LARGE_BYTES:
             return self._with_share(reply)
         return reply
 
