@@ -79,6 +79,8 @@ class CallHead:
     Most calls reach their back end without a look at their metadata, so it is only encoded.
     """
 
+    __slots__ = ()
+
     def block(self) -> bytes:
         """Returns the metadata as fields of HTTP/2 (RFC 7541); empty if it is not encoded."""
         raise NotImplementedError
@@ -128,41 +130,25 @@ class Call:
     """
 
     __slots__ = (
-        "_ended",
-        "_head",
-        "_headers",
-        "_hooks",
-        "_message",
-        "_metadata",
-        "_source",
-        "back_end_failed",
-        "cache_result",
-        "certificate",
-        "deadline",
-        "messages",
-        "method",
-        "peer",
-        "principal",
-        "response_headers",
-        "split",
-        "trace",
+        *("_ended", "_head", "_headers", "_hooks", "_message", "_metadata", "_source"),
+        *("back_end_failed", "cache_result", "certificate", "deadline", "messages", "method"),
+        *("peer", "principal", "response_headers", "split", "trace"),
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, what each request has
         self,
         method: Method,
-        *,
-        message: bytes | None = None,
         source: MessageSource | None = None,
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
-        headers: Mapping[str, str] | None = None,
         head: CallHead | None = None,
         deadline: Deadline | None = None,
         peer: str = "",
-        certificate: Certificate | None = None,
         response_headers: list[tuple[str, str]] | None = None,
         trace: Trace | None = None,
+        message: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         """Takes metadata and headers, or the `head` from which those not given are made."""
         self.method = method
@@ -338,7 +324,6 @@ class Reply:
     def __init__(
         self,
         message: bytes = b"",
-        *,
         messages: AsyncGenerator[bytes] | None = None,
         metadata: Metadata | None = None,
         trailers: Metadata | None = None,

@@ -13,17 +13,17 @@ class MessageStream(AsyncGenerator[bytes]):
     compiled: a class of mypyc cannot derive from a class of Python.
     """
 
-    def __anext__(self) -> Coroutine[Any, Any, bytes]:
-        """Returns what waits for the next message: that of `asend`, without a coroutine around."""
-        return self.asend(None)
-
     @abstractmethod
-    async def asend(self, value: None) -> bytes:
+    async def __anext__(self) -> bytes:
         """Returns the next message.
 
         Raises:
             StopAsyncIteration: after the last one.
         """
+
+    def asend(self, value: None) -> Coroutine[Any, Any, bytes]:  # noqa: ARG002 - as above
+        """Returns what waits for the next message: nothing can be sent into the stream."""
+        return self.__anext__()
 
     async def athrow(
         self,

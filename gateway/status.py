@@ -6,7 +6,7 @@ Floor 0: imports no HTTP server, gRPC library or descriptors.
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from http import HTTPStatus
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -89,7 +89,7 @@ _BAD_REQUEST = any_pb2.Any(
 ).SerializeToString()
 
 # By number, because the hash of a member of an enum is computed by Python code.
-_STATUS_OF_CODE = [HTTP_STATUS[code] for code in Code]
+STATUS_OF_CODE: Final = [HTTP_STATUS[code] for code in Code]
 
 _PHRASES: Mapping[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
@@ -165,7 +165,7 @@ class StatusError(Exception):
     ) -> None:
         self.code = code
         self.message = message
-        self.http_status = _STATUS_OF_CODE[code] if http_status is None else http_status
+        self.http_status = STATUS_OF_CODE[code] if http_status is None else http_status
         if details:
             self.details = details
         if headers:
@@ -189,10 +189,15 @@ class Refused:
     function that the error passes. It can be awaited like a coroutine, also by a task.
     """
 
-    __slots__ = ("error",)
+    __slots__ = ("_error",)
 
     def __init__(self, error: StatusError) -> None:
-        self.error = error
+        self._error = error
+
+    @property
+    def error(self) -> StatusError:
+        """The error that is raised."""
+        return self._error
 
     def __await__(self) -> Generator[Any, Any, NoReturn]:
         raise self.error
@@ -207,6 +212,22 @@ class Refused:
 
     def close(self) -> None:
         """Does nothing, as nothing has begun."""
+
+
+class RefusedAlike(Refused):
+    """The refusal of all calls that lack the same: made once, and rendered without an error."""
+
+    __slots__ = ("code", "headers", "message")
+
+    def __init__(self, code: Code, message: str, headers: Sequence[tuple[str, str]]) -> None:
+        self.code = code
+        self.message = message
+        self.headers = headers
+
+    @property
+    def error(self) -> StatusError:
+        """An error for one call only: whoever handles it may change it."""
+        return StatusError(self.code, self.message, headers=[*self.headers])
 
 
 class UnreadableReplyError(StatusError):

@@ -99,9 +99,8 @@ class Guards:
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
             stages += [*cached, *concurrency]
         elif self.cache is not None and not method.has_no_side_effects:
-            streams = method.client_streaming or method.server_streaming
             tags = TagMaker(method, "invalidates", policy.invalidates)
-            stages.append(Invalidate(self.cache, tags, streams=streams))
+            stages.append(Invalidate(self.cache, tags, streams=method.streams))
         # After idempotency keys: they belong to what the client sent, without a new request id.
         # Inside the cache: what is removed from replies is not stored either.
         stages += resources.inside
@@ -109,7 +108,7 @@ class Guards:
             # Last: back ends must see the principal as custom interceptors have changed it.
             stages.append(auth.identify)
         idle_s = self.deadlines.idle_s(method)
-        if self.metrics is not None and (method.client_streaming or method.server_streaming):
+        if self.metrics is not None and method.streams:
             # Here, so that a call is counted once, however many upstreams it is sent to.
             stages.append(CountMessages(self.metrics.streams))
         if idle_s is not None:
@@ -136,9 +135,8 @@ class Guards:
         auth = self.auth
         stages: list[Interceptor] = []
         if auth.authenticators:
-            streams = method.client_streaming or method.server_streaming
             # First: all later stages may need the caller's identity.
-            kind = AuthenticateStream if streams else Authenticate
+            kind = AuthenticateStream if method.streams else Authenticate
             stages.append(kind(auth.authenticators, auth.audit))
         if not auth.is_open:
             # Also if `auth.order` is empty: then only methods open to anonymous callers remain.
@@ -160,5 +158,4 @@ class Guards:
 def takes_keys(method: Method) -> bool:
     """True if idempotency keys apply to a method: it has one message each way, and changes
     something."""
-    streams = method.client_streaming or method.server_streaming
-    return not streams and not method.has_no_side_effects
+    return not method.streams and not method.has_no_side_effects

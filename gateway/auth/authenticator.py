@@ -1,6 +1,6 @@
 """The interface of all authenticators, and their errors with challenges (RFC 6750 section 3)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -9,11 +9,9 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.call import Call, Principal
-from gateway.status import Code, StartUpError, StatusError, invalid_argument
+from gateway.status import Code, RefusedAlike, StartUpError, StatusError, invalid_argument
 
 _RETRY_AFTER_S = 1
-# A constant, because a look-up of an enum member takes as long as a small function call.
-_UNAUTHENTICATED = Code.UNAUTHENTICATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +46,15 @@ def unclear(message: str) -> StatusError:
     return error
 
 
-def no_credential(challenges: Iterable[Challenge]) -> Callable[[], StatusError]:
-    """Makes the errors for callers that sent none of the accepted credentials.
+def no_credential(challenges: Iterable[Challenge]) -> RefusedAlike:
+    """The refusal of callers that sent none of the accepted credentials.
 
-    They name no error code, as RFC 6750 section 3.1 requires.
+    It names no error code, as RFC 6750 section 3.1 requires.
     """
     asked = dict.fromkeys(challenges) or {BEARER: None}  # RFC 9110 section 15.5.2: at least one
     message = f"this needs a credential; send {' or '.join(one.wanted for one in asked)}"
     headers = [("WWW-Authenticate", one.scheme) for one in asked]
-    return lambda: StatusError(_UNAUTHENTICATED, message, headers=headers.copy())
+    return RefusedAlike(Code.UNAUTHENTICATED, message, headers)
 
 
 def cannot_check() -> StatusError:
@@ -96,10 +94,11 @@ class Authenticator(Protocol):
         """The challenge that asks clients for this kind of credential."""
         ...
 
-    def recall(self, call: Call) -> Principal | MustAsk | None:
+    def recall(self, call: Call, shown: str | None, /) -> Principal | MustAsk | None:
         """Like `authenticate`, from memory: answers without waiting, as most calls need.
 
-        Returns MUST_ASK if that needs a wait, or if the credential may be invalid; raises nothing.
+        `shown` is the value of `Authorization`, which is looked up once for all kinds. Returns
+        MUST_ASK if that needs a wait, or if the credential may be invalid; raises nothing.
         """
         ...
 

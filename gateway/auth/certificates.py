@@ -27,7 +27,7 @@ class CertificateAuthenticator:
         # A connection has one certificate for all its calls.
         self._known: dict[Certificate, Principal] = {}
 
-    def recall(self, call: Call) -> Principal | MustAsk | None:
+    def recall(self, call: Call, _: str | None) -> Principal | MustAsk | None:
         """The principal of the certificate, if cached; see `Authenticator.recall`."""
         certificate = call.certificate
         if certificate is None:

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from gateway.cli.messages import fail
 from gateway.config.admin_place import AdminPlace, read_admin_place
@@ -21,24 +21,8 @@ class AdminError(Exception):
     """The admin listener gave no usable answer; the message says why."""
 
 
-class SecuredAddress(str):
-    """The address of an admin listener with TLS, `HOST:PORT`, and how clients connect to it."""
-
-    __slots__ = ("context",)
-
-    def __new__(cls, listen: str, context: ssl.SSLContext) -> Self:
-        """Takes the context with the authorities, and with the client's certificate."""
-        made = super().__new__(cls, listen)
-        made.context = context
-        return made
-
-    context: ssl.SSLContext
-
-
-def secured(
-    listen: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None
-) -> SecuredAddress:
-    """Returns the address of an admin listener with TLS; the files are PEM.
+def _tls(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """Returns the context with the authorities and the client's certificate; the files are PEM.
 
     Without `ca_file`, the authorities of the system count; without the others, there is no
     certificate of the client.
@@ -61,7 +45,7 @@ def secured(
                 f"admin.client.cert_file: expected a certificate as PEM in {cert_file} and its "
                 f"key, without a password, in {key_file}"
             ) from None
-    return SecuredAddress(listen, context)
+    return context
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -76,81 +60,74 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(
-    listen: str,
-    path: str,
-    *,
-    token: str = "",
-    method: str = "GET",
-    body: str = "",
-    timeout_s: float = _TIMEOUT_S,
-) -> tuple[int, str]:
-    """Sends a request to the admin listener at `listen`; returns the status and the body.
+class AdminClient:
+    """Asks the admin listener at `listen`, with a token unless that is empty, and with TLS."""
 
-    Raises:
-        AdminError: nothing answers there.
-    """
-    if listen.startswith(_UNIX):
-        connection: http.client.HTTPConnection = _UnixConnection(
-            listen.removeprefix(_UNIX), timeout_s
-        )
-    else:
-        host, _, port = listen.rpartition(":")
+    def __init__(self, listen: str, token: str, tls: ssl.SSLContext | None) -> None:
+        self.listen = listen
+        self._token = token
+        self._tls = tls
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Returns the status and the body of an answer.
+
+        Raises:
+            AdminError: nothing answers there.
+        """
+        return self._ask(path, "GET", "", _TIMEOUT_S)
+
+    def ask(
+        self, path: str, *, method: str = "GET", body: str = "", timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Returns the answer of an endpoint that answers a JSON object.
+
+        Raises:
+            AdminError: nothing answers, or the answer is a refusal.
+        """
+        if timeout_s is None:
+            timeout_s = _RELOAD_S if body else _TIMEOUT_S
+        status, body = self._ask(path, method, body, timeout_s)
+        try:
+            found = json.loads(body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise AdminError(f"{self.listen} does not answer as an admin listener does")
+        if status != 200:
+            raise AdminError(str(found.get("error", {}).get("message", f"HTTP status {status}")))
+        return found
+
+    def _ask(self, path: str, method: str, body: str, timeout_s: float) -> tuple[int, str]:
+        listen, connection = self.listen, self._connection(timeout_s)
+        headers = {"Content-Type": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request(method, path, body.encode() or None, headers)
+            response = connection.getresponse()
+            return response.status, response.read(1 << 24).decode("utf-8", "replace")
+        except TimeoutError:
+            raise AdminError(f"nothing answers at {listen} within {timeout_s:g} s") from None
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or "TLS fails"
+            raise AdminError(f"no secured connection to {listen}: {reason}") from None
+        except (OSError, http.client.HTTPException):
+            raise AdminError(f"nothing answers at {listen}: is the gateway running?") from None
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self.listen.startswith(_UNIX):
+            return _UnixConnection(self.listen.removeprefix(_UNIX), timeout_s)
+        host, _, port = self.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-        if isinstance(listen, SecuredAddress):
-            connection = http.client.HTTPSConnection(
-                host, int(port), timeout=timeout_s, context=listen.context
-            )
-        else:
-            connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    try:
-        connection.request(method, path, body.encode() or None, headers)
-        response = connection.getresponse()
-        return response.status, response.read(1 << 24).decode("utf-8", "replace")
-    except TimeoutError:
-        raise AdminError(f"nothing answers at {listen} within {timeout_s:g} s") from None
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or "TLS fails"
-        raise AdminError(f"no secured connection to {listen}: {reason}") from None
-    except (OSError, http.client.HTTPException):
-        raise AdminError(f"nothing answers at {listen}: is the gateway running?") from None
-    finally:
-        connection.close()
+        if self._tls is None:
+            return http.client.HTTPConnection(host, int(port), timeout=timeout_s)
+        return http.client.HTTPSConnection(host, int(port), timeout=timeout_s, context=self._tls)
 
 
-def ask_json(
-    listen: str,
-    path: str,
-    *,
-    token: str = "",
-    method: str = "GET",
-    body: str = "",
-    timeout_s: float | None = None,
-) -> dict[str, Any]:
-    """Does the same as `ask`, for endpoints that answer a JSON object.
-
-    Raises:
-        AdminError: nothing answers, or the answer is a refusal.
-    """
-    if timeout_s is None:
-        timeout_s = _RELOAD_S if body else _TIMEOUT_S
-    status, body = ask(listen, path, token=token, method=method, body=body, timeout_s=timeout_s)
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise AdminError(f"{listen} does not answer as an admin listener does")
-    if status != 200:
-        raise AdminError(str(found.get("error", {}).get("message", f"HTTP status {status}")))
-    return found
-
-
-def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
-    """Returns the address of the admin listener, and its token; empty if it needs none."""
+def admin_client(config: Path | None, admin: str | None) -> AdminClient:
+    """Returns the client of the admin listener of the settings, or of the address `admin`."""
     place = read_admin_place(config, os.environ, admin)
     listen = place.listen
     if listen is None:
@@ -158,21 +135,22 @@ def admin_place(config: Path | None, admin: str | None) -> tuple[str, str]:
     if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
         fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
     try:
-        return credentials(listen, place)
+        return client_of(listen, place)
     except AdminError as error:
         fail(str(error))
 
 
-def credentials(listen: str, place: AdminPlace) -> tuple[str, str]:
-    """Returns `listen` with the TLS of `place`, and the token; empty without `admin.token_file`.
+def client_of(listen: str, place: AdminPlace) -> AdminClient:
+    """Returns the client of `listen`, with the TLS and the token of `place`.
 
     Raises:
         AdminError: a file cannot be read, or does not hold what it should.
     """
-    if place.tls is not None and not listen.startswith(_UNIX):
-        listen = secured(listen, *place.tls)
+    files = None if listen.startswith(_UNIX) else place.tls
+    tls = None if files is None else _tls(*files)
     file = place.token_file
     try:
-        return listen, "" if file is None else file.read_text(encoding="ascii").strip()
+        token = "" if file is None else file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         raise AdminError(f"admin.token_file: {file}: cannot be read") from None
+    return AdminClient(listen, token, tls)

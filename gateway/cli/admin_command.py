@@ -5,7 +5,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_client import AdminError, admin_client
 from gateway.cli.messages import fail
 
 ConfigFlag = Annotated[
@@ -20,7 +20,7 @@ class Ask(Protocol):
     """Asks an admin listener; ends the program with a message if it does not answer, or refuses."""
 
     def __call__(self, path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
-        """Returns the answer; see `ask_json`."""
+        """Returns the answer; see `AdminClient.ask`."""
         ...
 
 
@@ -29,11 +29,11 @@ def asking(config: Path | None, admin: str | None) -> Ask:
 
     The settings are read only here.
     """
-    listen, token = admin_place(config, admin)
+    client = admin_client(config, admin)
 
     def ask(path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
         try:
-            return ask_json(listen, path, token=token, method=method, body=body)
+            return client.ask(path, method=method, body=body)
         except AdminError as error:
             fail(str(error))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.cli.admin_client import AdminError, admin_place, ask
+from gateway.cli.admin_client import AdminError, admin_client
 from gateway.cli.messages import fail
 
 PATHS: Final = {"ready": "/readyz", "live": "/livez", "started": "/startupz"}
@@ -19,9 +19,9 @@ _OPTIONS: Final = ("--config", "--admin")
 
 def check_health(state: str, config: Path | None, admin: str | None) -> None:
     """Prints the state if the gateway has it; ends the program with exit code 1 if not."""
-    listen, token = admin_place(config, admin)
+    client = admin_client(config, admin)
     try:
-        status, text = ask(listen, PATHS[state], token=token)
+        status, text = client.get(PATHS[state])
     except AdminError as error:
         fail(str(error))
     if status != 200:

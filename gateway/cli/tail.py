@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_place, ask_json
+from gateway.cli.admin_client import AdminClient, AdminError, admin_client
 from gateway.cli.admin_command import AdminFlag, ConfigFlag
 from gateway.cli.messages import fail, say, visible
 
@@ -31,7 +31,7 @@ def tail_command(  # noqa: PLR0917 - one parameter for each flag
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Follow requests as they end, over all workers, until Ctrl-C."""
-    place = admin_place(config, admin)
+    client = admin_client(config, admin)
     question = {
         "follower": secrets.token_hex(16),
         "status": status,
@@ -42,7 +42,7 @@ def tail_command(  # noqa: PLR0917 - one parameter for each flag
     left = sys.maxsize if count is None else count
     with suppress(KeyboardInterrupt):
         while left:
-            answer = _ask(place, question)
+            answer = _ask(client, question)
             if answer["dropped"]:
                 say(f"{answer['dropped']} requests were dropped here: more than could be kept")
             for row in answer["requests"][:left]:
@@ -52,13 +52,10 @@ def tail_command(  # noqa: PLR0917 - one parameter for each flag
                 time.sleep(_EVERY_S)
 
 
-def _ask(place: tuple[str, str], question: dict[str, Any]) -> dict[str, Any]:
-    listen, token = place
+def _ask(client: AdminClient, question: dict[str, Any]) -> dict[str, Any]:
     body = json.dumps(question)
     try:
-        return ask_json(
-            listen, "/requests", token=token, method="POST", body=body, timeout_s=_ANSWER_S
-        )
+        return client.ask("/requests", method="POST", body=body, timeout_s=_ANSWER_S)
     except AdminError as error:
         fail(str(error))
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import Field, PlainSerializer, model_validator
 
 from gateway.config.credentials import (
     CertificateOptions,
@@ -13,34 +13,18 @@ from gateway.config.credentials import (
     KeyOptions,
 )
 from gateway.config.secret_sources import FROM_ELSEWHERE
-from gateway.config.sections import Seconds, Section, Words
+from gateway.config.sections import Seconds, Section, Words, fits
 
 # Match up to the last @, to hide a password that contains an unencoded @ too.
 _PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
 # Options of drivers: password, sentinel_password, ssl_password.
 _PARAMETER = re.compile(r"([?&]\w*password=)[^&]*", re.IGNORECASE)
-_ISSUER = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
-_METADATA_NAME = re.compile(r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+")
 
 
 def _without_password(url: str | None) -> str | None:
     if url is None:
         return None
     return _PASSWORD.sub(r"\1***@", _PARAMETER.sub(r"\1***", url))
-
-
-def _metadata_name(text: str) -> str:
-    if not _METADATA_NAME.fullmatch(text):
-        raise ValueError("expected a metadata name: lower-case, not grpc-*, not *-bin")
-    return text
-
-
-def _issuer(text: str) -> str:
-    if not _ISSUER.fullmatch(text):
-        raise ValueError(
-            "expected a URL such as https://api.example.com, without query and fragment"
-        )
-    return text
 
 
 StoreUrl = Annotated[
@@ -52,11 +36,21 @@ StoreUrl = Annotated[
 """The URL of a store, or the place of it; printed without its password."""
 
 MetadataName = Annotated[
-    str, AfterValidator(_metadata_name), Words("a metadata name", "x-principal")
+    str,
+    fits(
+        r"(?!grpc-)(?!.*-bin$)[0-9a-z_.\-]+",
+        "a metadata name: lower-case, not grpc-*, not *-bin",
+    ),
+    Words("a metadata name", "x-principal"),
 ]
-
-
-IssuerUrl = Annotated[str, AfterValidator(_issuer), Words("a URL", "https://api.example.com")]
+IssuerUrl = Annotated[
+    str,
+    fits(
+        r"https?://[^\s?#/]+(?:/[^\s?#]*)?",
+        "a URL such as https://api.example.com, without query and fragment",
+    ),
+    Words("a URL", "https://api.example.com"),
+]
 
 
 class TokenOptions(Section):

@@ -1,7 +1,6 @@
 """The URL and the headers of a collector of OpenTelemetry, as settings have them."""
 
 import re
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -19,8 +18,11 @@ _RESERVED = frozenset(
 )
 
 
-def collector_url(path: str, headers: str) -> Callable[[str], str]:
-    """Returns the validator of a collector's URL, which adds `path` to one that has none.
+CollectorUrl = Annotated[str, Words("the URL of a collector", "http://localhost:4318")]
+
+
+def otlp_url(path: str, headers: str) -> AfterValidator:
+    """Returns the check of a collector's URL, which adds `path` to one that has none.
 
     `headers` is the name of the setting for credentials.
 
@@ -41,7 +43,7 @@ def collector_url(path: str, headers: str) -> Callable[[str], str]:
             raise ValueError("expected a URL without a query, a fragment and blanks")
         return url.rstrip("/") + path if parts.path in ("", "/") else url
 
-    return validate
+    return AfterValidator(validate)
 
 
 def _header_name(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.collectors import CollectorHeaders, collector_url
+from gateway.config.collectors import CollectorHeaders, CollectorUrl, otlp_url
 from gateway.config.sections import Seconds, Section, Words
 
 _MOST_BUCKETS = 64
@@ -47,14 +47,7 @@ class MetricsOptions(Section):
     attempts: bool = False
     """Count each attempt of calls over `http2` too, with the names of gRFC A66: repeated calls have
     several. It costs some processor time for each call."""
-    otlp: (
-        Annotated[
-            str,
-            AfterValidator(collector_url("/v1/metrics", "metrics.otlp_headers")),
-            Words("the URL of a collector", "http://localhost:4318"),
-        ]
-        | None
-    ) = None
+    otlp: Annotated[CollectorUrl, otlp_url("/v1/metrics", "metrics.otlp_headers")] | None = None
     """The URL of a collector, to which the metrics are sent by OTLP over HTTP; `/v1/metrics` is
     added if it has no path. Unset for none."""
     otlp_headers: CollectorHeaders = Field(default={}, max_length=32)

@@ -1,33 +1,34 @@
 """Settings of the API's description for its users: the OpenAPI document and the page with it."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from gateway.config.sections import Section, Words
+from gateway.config.sections import Section, Words, fits
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9\-_~]+(?:\.[A-Za-z0-9\-_~]+)*)+")
-_WEB = re.compile(r"https?://[^\s/]\S*")
-_SERVER = re.compile(r"(?:https?://[^\s?#{}]+|/[^\s?#{}]*)")
-
-
-def _path(text: str) -> str:
-    if not _PATH.fullmatch(text):
-        raise ValueError("expected a path such as /docs, without a slash at its end")
-    return text
-
-
-def _server(text: str) -> str:
-    if not _SERVER.fullmatch(text):
-        raise ValueError("expected a URL such as https://api.example.com, or a path such as /api")
-    return text
-
-
-UrlPath = Annotated[str, AfterValidator(_path), Words("a path", "/docs")]
-ServerUrl = Annotated[str, AfterValidator(_server), Words("a URL", "https://api.example.com")]
+UrlPath = Annotated[
+    str,
+    fits(
+        r"(?:/[A-Za-z0-9\-_~]+(?:\.[A-Za-z0-9\-_~]+)*)+",
+        "a path such as /docs, without a slash at its end",
+    ),
+    Words("a path", "/docs"),
+]
+ServerUrl = Annotated[
+    str,
+    fits(
+        r"(?:https?://[^\s?#{}]+|/[^\s?#{}]*)",
+        "a URL such as https://api.example.com, or a path such as /api",
+    ),
+    Words("a URL", "https://api.example.com"),
+]
+WebUrl = Annotated[
+    str,
+    fits(r"https?://[^\s/]\S*", "a URL such as https://example.com/terms"),
+    Words("a URL", "https://example.com/terms"),
+]
 
 
 class OpenApiVersion(StrEnum):
@@ -49,15 +50,6 @@ class SchemaNames(StrEnum):
 
     FULL = "full"
     SHORT = "short"
-
-
-def _web(text: str) -> str:
-    if not _WEB.fullmatch(text):
-        raise ValueError("expected a URL such as https://example.com/terms")
-    return text
-
-
-WebUrl = Annotated[str, AfterValidator(_web), Words("a URL", "https://example.com/terms")]
 
 
 class Contact(Section):

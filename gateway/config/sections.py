@@ -1,5 +1,6 @@
 """The base class and common types of the configuration's sections."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated, Any, Self
@@ -15,6 +16,18 @@ class Words:
     """The text after "expected"."""
     example: str
     """A valid value, written in YAML."""
+
+
+def fits(pattern: str, expected: str) -> AfterValidator:
+    """Returns the check that a whole text matches a pattern, of which `expected` tells people."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return AfterValidator(check)
 
 
 Selector = Annotated[

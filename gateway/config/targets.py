@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.sections import Section, Words
+from gateway.config.sections import Section, Words, fits
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/|(?:ipv4|ipv6|unix-abstract|vsock):")
 _MANY = ("ipv4:", "ipv6:")
@@ -22,8 +22,6 @@ _NAME = re.compile(r"(?=.{1,253}\.?$)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}
 """A name of DNS (RFC 1035 section 2.3.4)."""
 _SERVICE_NAME = re.compile(r"_[^.]+\._[^.]+\.(.+)")
 """The name of a service: `_service._protocol.name` (RFC 2782)."""
-_ZONE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,61}[A-Za-z0-9])?")
-"""The values of Kubernetes' label topology.kubernetes.io/zone are such texts."""
 _DNS_PORT = 53
 
 
@@ -49,16 +47,16 @@ Target = Annotated[
 ]
 
 
-def _zone(text: str) -> str:
-    if not _ZONE.fullmatch(text):
-        raise ValueError(
-            "expected the name of a zone, of at most 63 letters, digits, dots, hyphens and "
-            "underscores, such as eu-west-1a"
-        )
-    return text
-
-
-Zone = Annotated[str, AfterValidator(_zone), Words("the name of a zone", "eu-west-1a")]
+Zone = Annotated[
+    str,
+    fits(
+        r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,61}[A-Za-z0-9])?",
+        "the name of a zone, of at most 63 letters, digits, dots, hyphens and underscores, such as "
+        "eu-west-1a",
+    ),
+    Words("the name of a zone", "eu-west-1a"),
+]
+"""The values of Kubernetes' label topology.kubernetes.io/zone are such texts."""
 
 
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]

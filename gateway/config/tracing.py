@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.collectors import CollectorHeaders, collector_url
+from gateway.config.collectors import CollectorHeaders, CollectorUrl, otlp_url
 from gateway.config.grammar import is_token
 from gateway.config.sections import Seconds, Section, Words
 
@@ -37,14 +37,7 @@ BaggageKey = Annotated[str, AfterValidator(_key), Words("a key of baggage", "ten
 class TracingOptions(Section):
     """Traces: spans of requests and of calls to back ends, for a collector of OpenTelemetry."""
 
-    otlp: (
-        Annotated[
-            str,
-            AfterValidator(collector_url("/v1/traces", "tracing.headers")),
-            Words("the URL of a collector", "http://localhost:4318"),
-        ]
-        | None
-    ) = None
+    otlp: Annotated[CollectorUrl, otlp_url("/v1/traces", "tracing.headers")] | None = None
     """The URL of the collector, which receives OTLP over HTTP; `/v1/traces` is added if it has no
     path. Unset for no traces: then `traceparent` and `tracestate` pass unchanged."""
     headers: CollectorHeaders = Field(default={}, max_length=32)

@@ -127,8 +127,17 @@ class RequestHead(CallHead):
     They are encoded when the call leaves: many are refused before, or answered from the cache.
     """
 
+    __slots__ = (
+        *("_added", "_block", "_fields", "_forwarding", "_id", "_method", "_path", "_peer"),
+        *("_query", "_rules", "_trace"),
+    )
+
     def __init__(
-        self, request: Request, rules: MetadataRules, forwarding: Forwarding, *, encodes: bool
+        self,
+        request: Request,
+        rules: MetadataRules,
+        forwarding: Forwarding,
+        encodes: bool,  # noqa: FBT001 - by position, as each request makes one
     ) -> None:
         """With `encodes`, the metadata is sent encoded if that is possible."""
         self._block: bytes | None = None if encodes else b""
@@ -251,7 +260,7 @@ class CallFactory:
         """
         fields = request.fields
         timeout_s: float | None
-        if method.client_streaming or method.server_streaming:
+        if method.streams:
             timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
@@ -264,18 +273,18 @@ class CallFactory:
         # Entity tags are changed on their way.
         encodes = not (is_trusted or fields.is_conditional)
         is_made_now = fields.is_conditional or (
-            (is_trusted or fields.lines is None) and method not in self._stored
+            (is_trusted or fields.is_parsed) and method not in self._stored
         )
         call = Call(
             method,
-            source=source,
-            messages=messages,
-            metadata=self._metadata(request, method, rules) if is_made_now else None,
-            head=RequestHead(request, rules, self._forwarding, encodes=encodes),
-            deadline=None if timeout_s is None else Deadline(request.deadline_s),
-            peer=request.client,
-            response_headers=request.own_headers,
-            trace=trace,
+            source,
+            messages,
+            self._metadata(request, method, rules) if is_made_now else None,
+            RequestHead(request, rules, forwarding, encodes),
+            None if timeout_s is None else Deadline(request.deadline_s),
+            request.client,
+            request.own_headers,
+            trace,
         )
         if self._certificate_of is not None:
             call.certificate = self._certificate_of(request)
@@ -334,32 +343,34 @@ class RequestLog:
         trace = request.trace
         if trace is None and self._traces is not None:
             trace = self._traces.of(request)
+        # By position: as Python, a call with so many names first makes a dictionary of them.
         record = Record(
-            at_s=_time_s(),
-            duration_s=_monotonic_s() - started_s,
-            request_id=request.id,
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            masks=self._masks,
-            binding=None if match is None else match.target,
-            status=status,
-            code=code,
-            request_bytes=request.body_bytes,
-            response_bytes=response_bytes,
-            peer=request.peer,
-            client=request.client,
-            user_agent=fields.user_agent,
-            traceparent=fields.traceparent,
-            principal=request.principal,
-            fields=fields,
-            trace=trace,
-            cache_result=request.cache_result,
+            _time_s(),
+            _monotonic_s() - started_s,
+            request.id,
+            request.method,
+            request.path,
+            request.query,
+            self._masks,
+            None if match is None else match.target,
+            status,
+            code,
+            request.body_bytes,
+            response_bytes,
+            request.peer,
+            request.client,
+            fields.user_agent,
+            fields.traceparent,
+            request.principal,
+            fields,
+            trace,
+            request.cache_result,
+            request.split,
+            request.attempts,
+            request.http_version,
+            request.first_byte_s,
+            request.back_end_failed,
         )
-        record.http_version, record.first_byte_s = request.http_version, request.first_byte_s
-        record.split = request.split
-        record.attempts = request.attempts
-        record.back_end_failed = request.back_end_failed
         for ended in self._observers:
             ended(record)
         record.forget_headers()

@@ -70,28 +70,24 @@ class Exchange:
         code = _OK
         try:
             _check(site, request)
-            # A failure is seldom raised: that costs a tenth of the whole answer.
-            answered: Response | StatusError
             if request.path in site.endpoints.by_path:
-                answered = await site.endpoints.answer(request)
-            elif isinstance(found := dialect.match(request), StatusError):
-                answered = found
+                response = await site.endpoints.answer(request)
+            elif isinstance(found := dialect.match(request), Response):
+                response = found
             else:
                 match = found
                 begun = dialect.answer(request, match, started_s)
-                answered = begun if isinstance(begun, Response) else await begun
-            # As machine code, a test for a class that is compiled costs a tenth of one that is not.
-            if isinstance(answered, Response):
-                response = answered
+                response = begun if isinstance(begun, Response) else await begun
+            if response.is_failure:
+                code = response.code
+            else:
                 if _may_compress(site, response):
                     await compress(response, request.fields.accept_encoding, site.compression)
                 _describe(site, request, match, response)
-            else:
-                failure = answered
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure, gone = _failure(request, error), _departure(request, error)
         if failure is not None:
-            code, response = failure.code, _failed(site, dialect, request, failure)
+            code, response = failure.code, dialect.fail(failure, request)
         if response.sent is None and not self._add_headers(site, request, response):
             code, response = _INTERNAL, _bare_error(dialect, request)
         continues = response.stream is not None or response.upgrade is not None
@@ -179,13 +175,6 @@ def _describe(site: Site, request: Request, match: RouteMatch | None, response: 
         site.rendering.describe(request, match, response)
 
 
-def _failed(site: Site, dialect: Dialect, request: Request, failure: StatusError) -> Response:
-    """Returns the response to a request that failed."""
-    response = dialect.fail(failure, request.fields.accept)
-    site.rendering.describe_failure(request, response)
-    return response
-
-
 def _failure(request: Request, error: BaseException) -> StatusError:
     """Returns the status that a request fails with, and notes what it tells of its back end.
 
@@ -249,6 +238,6 @@ async def _wait_for(request: Request, ending: Awaitable[None]) -> asyncio.Cancel
 
 def _bare_error(dialect: Dialect, request: Request) -> Response:
     """Returns the response that replaces one whose headers could not be created."""
-    response = dialect.fail(StatusError(_INTERNAL, "internal error"), request.fields.accept)
+    response = dialect.fail(StatusError(_INTERNAL, "internal error"), request)
     response.headers = [("X-Request-Id", request.id)]
     return response

@@ -15,7 +15,15 @@ from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
 from gateway.http.messages import Headers, Request, Response, ResponseForm
-from gateway.status import Code, ErrorShape, StatusError, UnreadableReplyError
+from gateway.status import (
+    STATUS_OF_CODE,
+    Code,
+    ErrorShape,
+    Refused,
+    RefusedAlike,
+    StatusError,
+    UnreadableReplyError,
+)
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encode
@@ -26,7 +34,8 @@ logger = logging.getLogger("gateway")
 _BY_ACCEPT: Final = ("Vary", "Accept")
 _BY_CODING: Final = ("Vary", "Accept-Encoding")
 # A constant, because looking up an enum member takes as long as a small function call.
-_RETRYABLE: Final = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
+_UNAVAILABLE: Final = Code.UNAVAILABLE
+_RESOURCE_EXHAUSTED: Final = Code.RESOURCE_EXHAUSTED
 _BY_BOTH: Final = ("Vary", "Accept, Accept-Encoding")
 
 
@@ -80,25 +89,53 @@ class Rendering:
         headers = self._rules.to_headers(metadata)
         return Response(_chosen_status(metadata), headers, b"", content_type)
 
-    def failure(self, error: StatusError, accept: str | None = None) -> Response:
+    def refusal(self, refused: Refused, request: Request) -> Response:
+        """Returns the response to a request whose call is refused."""
+        if not isinstance(refused, RefusedAlike):
+            return self.failure(refused.error, request)
+        code = refused.code
+        payload = self._transcoder.encode_refusal(refused, request.fields.accept)
+        headers = [*refused.headers, self._varies]
+        return _plain(code, headers, payload.body, payload.content_type)
+
+    def plain_failure(self, code: Code, message: str, request: Request) -> Response | None:
+        """Returns the response for a failure without details, for which no error is made.
+
+        Returns None if only `failure` can render it; see `Transcoder.encode_plain_error`.
+        """
+        payload = self._transcoder.encode_plain_error(code, message, request.fields.accept)
+        if payload is None:
+            return None
+        return _plain(code, [self._varies], payload.body, payload.content_type)
+
+    def failure(self, error: StatusError, request: Request | None = None) -> Response:
         """Returns the response for an error, with the metadata that the back end sent before it.
 
-        Never raises: if an error cannot be rendered, only its code and its status are kept.
+        It depends on the fields of its request, if that is given. Never raises: if an error cannot
+        be rendered, only its code and its status are kept.
         """
         if isinstance(error, UnreadableReplyError):
             log_unreadable(error)
         try:
-            return self._failure(error, accept)
+            response = self._failure(error, None if request is None else request.fields.accept)
         except Exception:
             logger.exception("an error could not be rendered")
-        payload = self._transcoder.encode_error(
-            StatusError(error.code, "internal error", http_status=error.http_status)
-        )
-        return Response(error.http_status, [], payload.body, payload.content_type, code=error.code)
+            plain = StatusError(error.code, "internal error", http_status=error.http_status)
+            payload = self._transcoder.encode_error(plain)
+            body, content_type = payload.body, payload.content_type
+            response = Response(error.http_status, [], body, content_type, code=error.code)
+        response.is_failure = True
+        if request is not None and response.status != 204:
+            if _has(response.headers, "etag"):  # hardly ever
+                tag_representation(response, request.fields, is_raw=False)
+            response.headers.append(self._varies)
+        return response
 
     def _failure(self, error: StatusError, accept: str | None) -> Response:
         payload = self._transcoder.encode_error(error, accept)
-        headers = [*error.headers, *self._rules.to_headers(error.metadata)]
+        headers, metadata, trailers = [*error.headers], error.metadata, error.trailers
+        if metadata:
+            headers += self._rules.to_headers(metadata)
         if error.http_status == 401 and not _has(headers, "www-authenticate"):
             headers.append(("WWW-Authenticate", "Bearer"))  # RFC 9110 section 15.5.2
         retry_after_s = _retry_after_s(error)
@@ -110,7 +147,7 @@ class Rendering:
             payload.body,
             payload.content_type,
             code=error.code,
-            trailers=self._rules.to_trailers(error.trailers),
+            trailers=self._rules.to_trailers(trailers) if trailers else None,
         )
 
     def record(self, error: StatusError) -> bytes:
@@ -143,14 +180,12 @@ class Rendering:
         ):
             response.headers.append(_BY_CODING)
 
-    def describe_failure(self, request: Request, response: Response) -> None:
-        """Adds the entity tag and Vary to an error response."""
-        if response.status != 204:
-            for name, _ in response.headers:
-                if name.lower() == "etag":  # hardly ever, so that no failure has to be searched
-                    tag_representation(response, request.fields, is_raw=False)
-                    break
-            response.headers.append(self._varies)
+
+def _plain(code: Code, headers: Headers, body: bytes, content_type: str) -> Response:
+    """Returns the response for a failure without details."""
+    response = Response(STATUS_OF_CODE[code], headers, body, content_type, code=code)
+    response.is_failure = True
+    return response
 
 
 def stated_length(metadata: Metadata) -> int | None:
@@ -181,7 +216,8 @@ def _has(headers: Headers, name: str) -> bool:
 
 def _retry_after_s(error: StatusError) -> int | None:
     """Returns the whole seconds of a RetryInfo detail, rounded up."""
-    if error.code not in _RETRYABLE:
+    code = error.code
+    if code is not _UNAVAILABLE and code is not _RESOURCE_EXHAUSTED:
         return None
     for detail in error.details:
         if detail.Is(RetryInfo.DESCRIPTOR):

@@ -24,7 +24,7 @@ class RequestTraces:
             fields = request.fields
             traceparent = fields.traceparent
             # Several lines are as malformed as a wrong one; known lines have only one.
-            if not traceparent or (fields.lines is None and fields.count(b"traceparent") != 1):
+            if not traceparent or (fields.is_parsed and fields.count(b"traceparent") != 1):
                 trace = self._starter.begin()
             else:
                 with_state = fields if fields.roles & TRACESTATE else None

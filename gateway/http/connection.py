@@ -12,8 +12,8 @@ class StreamBrokenError(ConnectionError):
     """
 
 
-class StreamConnection(Protocol):
-    """The part of a client's connection that a streamed response needs."""
+class WritableConnection(Protocol):
+    """The part of a client's connection that everything that writes to it needs."""
 
     transport: asyncio.Transport | None
 
@@ -35,7 +35,15 @@ class StreamConnection(Protocol):
         ...
 
 
-class SocketConnection(StreamConnection, Protocol):
+class StreamConnection(WritableConnection, Protocol):
+    """The part of a client's connection that a streamed response needs."""
+
+    def send_pieces(self, pieces: list[bytes]) -> None:
+        """Sends many bytes at once, without a copy where that is possible."""
+        ...
+
+
+class SocketConnection(WritableConnection, Protocol):
     """The part of a client's connection that a WebSocket needs."""
 
     def pause(self) -> None:

@@ -100,13 +100,7 @@ class HeadForm:
     """
 
     __slots__ = (
-        "_blocks",
-        "_common",
-        "_lines",
-        "_rules",
-        "lengths",
-        "names",
-        "places",
+        *("_at", "_blocks", "_lines", "_rules", "_sent", "common", "lengths", "names", "places"),
         "stretches",
     )
 
@@ -129,35 +123,37 @@ class HeadForm:
                 stretch += line.data + b"\r\n"
         self.stretches.append(stretch + b"\r\n")
         common = [line for at, line in enumerate(lines) if at not in places]
-        self._common = HeaderFields(None, (), common)
-        # The literals between the holes, for the rules that asked last; None as with a line.
+        self.common = HeaderFields(None, (), common)
+        """The attributes that the common lines decide."""
+        self._at: dict[bytes, int] = {}
+        # For the rules that asked last: the numbers of the holes whose lines become metadata, and
+        # the literals between these; None as with a line.
         self._rules: MetadataRules | None = None
+        self._sent: list[int] = []
         self._blocks: list[bytes] | None = None
 
-    def fields(self, found: list[HeaderLine]) -> "HeaderFields":
-        """Returns the fields of a head of this form, with these lines in its holes."""
+    def lines(self, found: list[HeaderLine]) -> list[HeaderLine]:
+        """Returns the lines of a head of this form, with these in its holes."""
         lines = self._lines.copy()
         for number, at in enumerate(self.places):
             lines[at] = found[number]
-        return HeaderFields(None, (), lines, self, found)
+        return lines
 
-    def copy_common(self, fields: "HeaderFields") -> None:
-        """Sets the attributes that the common lines decide."""
-        common = self._common
-        fields.accept = common.accept
-        fields.accept_encoding = common.accept_encoding
-        fields.content_length = common.content_length
-        fields.content_type = common.content_type
-        fields.host = common.host
-        fields.is_conditional = common.is_conditional
-        fields.request_id = common.request_id
-        fields.roles = common.roles
-        fields.timeout = common.timeout
-        fields.traceparent = common.traceparent
-        fields.user_agent = common.user_agent
+    def line(self, lower_name: bytes, found: list[HeaderLine]) -> HeaderLine | None:
+        """Returns the first line of such a head with a name in lower case.
 
-    def literals(self, rules: MetadataRules, lines: list[HeaderLine]) -> list[bytes] | None:
-        """Returns the metadata of lines of this form, encoded in parts; None as with a line."""
+        Only the few names of the code and of the settings are asked for.
+        """
+        at = self._at.get(lower_name)
+        if at is None:
+            names = [line.name.lower for line in self._lines]
+            at = self._at[lower_name] = names.index(lower_name) if lower_name in names else -1
+        if at in self.places:
+            return found[self.places.index(at)]
+        return None if at < 0 else self._lines[at]
+
+    def literals(self, rules: MetadataRules, found: list[HeaderLine]) -> list[bytes] | None:
+        """Returns the metadata of such a head, encoded in parts; None as with a line."""
         if self._rules is not rules:
             self._blocks = self._between(rules)
             self._rules = rules
@@ -165,24 +161,26 @@ class HeadForm:
         if blocks is None:
             return None
         parts = [blocks[0]]
-        for number, at in enumerate(self.places):
-            literal = lines[at].literal(rules)
+        for at, number in enumerate(self._sent, 1):
+            literal = found[number].literal(rules)
             if literal is None:
                 return None
             parts.append(literal)
-            parts.append(blocks[number + 1])
+            parts.append(blocks[at])
         return parts
 
     def _between(self, rules: MetadataRules) -> list[bytes] | None:
         blocks = [b""]
+        self._sent = []
         for at, line in enumerate(self._lines):
-            if at in self.places:
-                blocks.append(b"")
-                continue
             literal = line.literal(rules)
             if literal is None:
                 return None
-            blocks[-1] += literal
+            if at not in self.places:
+                blocks[-1] += literal
+            elif literal:  # empty for all lines of a name that back ends do not receive
+                self._sent.append(self.places.index(at))
+                blocks.append(b"")
         return blocks
 
 
@@ -198,28 +196,18 @@ class HeaderFields:
     """
 
     __slots__ = (
-        "_block",
-        "_by_name",
-        "_raw",
-        "_rules",
-        "accept",
-        "accept_encoding",
-        "are_checked",
-        "content_length",
-        "content_type",
-        "expect",
-        "form",
-        "host",
-        "is_conditional",
-        "is_encoded",
-        "lines",
-        "metadata",
-        "request_id",
-        "roles",
-        "timeout",
-        "traceparent",
-        "user_agent",
+        *("_block", "_by_name", "_different", "_lines", "_raw", "_rules", "accept"),
+        *("accept_encoding", "are_checked", "content_length", "content_type", "expect", "form"),
+        *("host", "is_conditional", "is_encoded", "is_parsed", "metadata", "request_id", "roles"),
+        *("timeout", "traceparent", "user_agent"),
     )
+
+    content_length: int
+    """The stated length in bytes; set only with `lines`."""
+    is_conditional: bool
+    """True if there are conditions with entity tags."""
+    roles: int
+    """The roles of the names in them; all of them for fields from the parser."""
 
     def __init__(
         self,
@@ -231,29 +219,35 @@ class HeaderFields:
     ) -> None:
         """Takes the fields by name and in order; or None, an empty sequence, and their `lines`.
 
-        If the lines have a `form`, only those that are `different`, in its holes, are read.
+        Instead of all lines, a `form` can be given, and those that are `different`, in its holes.
         """
-        self._by_name = by_name
-        self._raw = raw
-        self.lines = lines
-        """The known lines; None for fields from the parser."""
-        self.form = form
-        self.accept: str | None = None
-        self.accept_encoding: str | None = None
-        self.content_length = 0
-        """The stated length in bytes; set only with `lines`."""
-        self.content_type: str | None = None
+        self._by_name, self._raw = by_name, raw
+        self._lines = lines
+        self.form, self._different = form, different
+        self.is_parsed = by_name is not None
+        """True for fields from the parser, which have no lines."""
         self.expect: str | None = None
-        self.host = ""
-        self.is_conditional = False
-        """True if there are conditions with entity tags."""
         self.is_encoded = False
-        self.request_id: str | None = None
-        self.roles = _ALL if lines is None else 0
-        """The roles of the names in them; all of them for fields from the parser."""
-        self.timeout: str | None = None
-        self.traceparent = ""
-        self.user_agent = ""
+        if form is None:
+            self.accept: str | None = None
+            self.accept_encoding: str | None = None
+            self.content_length = 0
+            self.content_type: str | None = None
+            self.host = ""
+            self.is_conditional = False
+            self.request_id: str | None = None
+            self.roles = 0 if by_name is None else _ALL
+            self.timeout: str | None = None
+            self.traceparent = ""
+            self.user_agent = ""
+        else:
+            common, lines = form.common, different
+            self.accept, self.accept_encoding = common.accept, common.accept_encoding
+            self.content_length, self.content_type = common.content_length, common.content_type
+            self.host, self.is_conditional = common.host, common.is_conditional
+            self.request_id, self.roles = common.request_id, common.roles
+            self.timeout, self.traceparent = common.timeout, common.traceparent
+            self.user_agent = common.user_agent
         self.are_checked = False
         """True if the header checks of the ring have accepted them."""
         self.metadata: Metadata | None = None
@@ -263,14 +257,12 @@ class HeaderFields:
         """The rules by which `_block` was encoded."""
         if by_name is not None:
             self._read(by_name)
-        if form is not None:
-            form.copy_common(self)
-            lines = different
         if lines is not None:
             for line in lines:
-                if line.name.role:
-                    self.roles |= line.name.role
-                    self._take(line.name.role, line.text)
+                role = line.name.role
+                if role:
+                    self.roles |= role
+                    self._take(role, line.text)
 
     @property
     def may_be_conditional(self) -> bool:
@@ -283,32 +275,41 @@ class HeaderFields:
         return not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
+    def lines(self) -> list[HeaderLine]:
+        """The known lines, in order; none for fields from the parser."""
+        if self._lines is None:
+            form, different = self.form, self._different
+            self._lines = [] if form is None or different is None else form.lines(different)
+        return self._lines
+
+    @property
     def by_name(self) -> Mapping[str, str]:
         """The fields by name, in any letter case."""
         if self._by_name is None:
-            pairs = [(line.name.spelled, line.text) for line in self.lines or ()]
+            pairs = [(line.name.spelled, line.text) for line in self.lines]
             self._by_name = with_whole_lists(CIMultiDictProxy(CIMultiDict(pairs)))
         return self._by_name
 
     @property
     def raw(self) -> Sequence[tuple[bytes, bytes]]:
         """The fields as received, in order."""
-        if self.lines is not None and not self._raw:
+        if not self.is_parsed and not self._raw:
             self._raw = tuple([(line.name.raw, line.value) for line in self.lines])
         return self._raw
 
     def first(self, lower_name: bytes) -> str | None:
         """Returns the first field with a name in lower case, which is no list; makes no dict."""
-        if self.lines is None:
+        if self.is_parsed:
             return self.by_name.get(lower_name.decode())
-        for line in self.lines:
-            if len(line.name.lower) == len(lower_name) and line.name.lower == lower_name:
-                return line.text
-        return None
+        if self.form is not None and self._different is not None:
+            line = self.form.line(lower_name, self._different)
+            return None if line is None else line.text
+        found = [line.text for line in self.lines if line.name.lower == lower_name]
+        return found[0] if found else None
 
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
-        if self.lines is None:
+        if self.is_parsed:
             return [name.lower() for name, _ in self._raw].count(lower_name)
         return len([True for line in self.lines if line.name.lower == lower_name])
 
@@ -321,12 +322,12 @@ class HeaderFields:
 
         None if the fields are not made of lines, or one has to be decoded first.
         """
-        if self.lines is None:
+        if self.is_parsed:
             return None
-        if self.form is None:
+        if self.form is None or self._different is None:
             parts = _literals(self.lines, rules)
         else:
-            parts = self.form.literals(rules, self.lines)
+            parts = self.form.literals(rules, self._different)
         if parts is None:
             return None
         parts.append(rest)
@@ -348,7 +349,12 @@ class HeaderFields:
         self.user_agent = get(_USER_AGENT, "")
 
     def _take(self, role: int, text: str) -> None:
-        if role == HOST:
+        # First those that differ in each request: a form has read the others.
+        if role == REQUEST_ID:
+            self.request_id = text
+        elif role == TRACEPARENT:
+            self.traceparent = text
+        elif role == HOST:
             self.host = text
         elif role == ACCEPT:
             self.accept = text
@@ -356,10 +362,6 @@ class HeaderFields:
             self.user_agent = text
         elif role == ACCEPT_ENCODING:
             self.accept_encoding = text
-        elif role == REQUEST_ID:
-            self.request_id = text
-        elif role == TRACEPARENT:
-            self.traceparent = text
         elif role == CONTENT_TYPE:
             self.content_type = text
         elif role == CONTENT_LENGTH:

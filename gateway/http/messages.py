@@ -287,18 +287,8 @@ class Response:
     """
 
     __slots__ = (
-        "body",
-        "code",
-        "content_type",
-        "date",
-        "fixed",
-        "form",
-        "headers",
-        "sent",
-        "status",
-        "stream",
-        "trailers",
-        "upgrade",
+        *("body", "code", "content_type", "date", "fixed", "form", "headers", "is_failure"),
+        *("sent", "status", "stream", "trailers", "upgrade"),
     )
 
     def __init__(
@@ -316,6 +306,8 @@ class Response:
         self.body = body
         self.content_type = content_type
         self.code = code
+        self.is_failure = False
+        """True if it is a rendered failure, with all that describes it; `code` ends the call."""
         self.trailers = trailers
         self.date = ""
         """The value of Date; if empty, the present."""
@@ -340,12 +332,21 @@ class Response:
                 self.date = value
                 own = [field for field in own if field[0] != "Date"]
                 break
-        if self.headers or self.trailers:  # usually empty: avoids building the set of names
+        if self.trailers or _has_one_of(self.headers, own):  # seldom: avoids a set of the names
             names = {name.lower() for name, _ in own} - {"set-cookie"}
             self.headers = [field for field in self.headers if field[0].lower() not in names]
             if self.trailers:
                 self.trailers = [one for one in self.trailers if one[0].lower() not in names]
         self.headers += own
+
+
+def _has_one_of(headers: Headers, own: Headers) -> bool:
+    """True if a name of `own` may be among the headers, in any letter case."""
+    for name, _ in headers:
+        for own_name, _ in own:
+            if len(own_name) == len(name) and own_name.lower() == name.lower():
+                return True
+    return False
 
 
 def _copy(response: Response) -> Response:

@@ -84,15 +84,15 @@ class Connection(Outgoing):
             self._skip_bytes -= skipped
             data = data[skipped:]
         try:
-            self._receive(data)
+            for buffer, at in incoming.stretches(self._buffer, data):
+                self._receive(buffer, at)
         except ConnectionFailed as failure:
             self.output.append(frames.goaway(failure.code))
             self.lost()
             raise
 
-    def _receive(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
-        at, end = 0, len(buffer)
+    def _receive(self, buffer: bytes, at: int) -> None:
+        end = len(buffer)
         self.has_more = False
         while end - at >= frames.HEAD_BYTES:
             self._work -= 1
@@ -119,7 +119,7 @@ class Connection(Outgoing):
                 continue
             payload = buffer[start:at]
             if kind == frames.HEADERS and flags == frames.END_HEADERS:
-                over = self._on_whole(buffer, at, stream_id, payload)
+                over = self._on_whole(buffer, start, at, stream_id, payload)
                 if over:
                     at = over
                 else:
@@ -134,12 +134,12 @@ class Connection(Outgoing):
                 self._on_rare(kind, flags, stream_id, payload)
         self._buffer = buffer[at:]
 
-    def _on_whole(self, buffer: bytes, at: int, stream_id: int, block: bytes) -> int:
+    def _on_whole(self, buffer: bytes, start: int, at: int, stream_id: int, block: bytes) -> int:
         """Takes a reply whose frames all follow its headers; returns its end, or 0 if it is none.
 
         Most replies are three frames that come at once: that costs a third less.
         """
-        bounds = incoming.whole_reply(buffer, at, stream_id)
+        bounds = incoming.whole_reply(buffer, at, buffer[start - 4 : start])
         stream = self.streams.get(stream_id)
         if bounds is None or stream is None:
             return 0
@@ -149,7 +149,7 @@ class Connection(Outgoing):
         headers, trailers = self._known(block), self._known(buffer[ends + frames.HEAD_BYTES : over])
         if headers is None or trailers is None or headers.interim:
             return 0
-        if not 0 < size <= min(stream.room, frames.DEFAULT_FRAME_SIZE):
+        if not 0 < size <= frames.DEFAULT_FRAME_SIZE or size > stream.room:
             return 0
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.http2 import frames
-from gateway.http2.frames import ErrorCode
+from gateway.http2.frames import DATA, HEAD_BYTES, HEADERS, WHOLE_HEADERS, ErrorCode
 
 _MAX_CONTINUATIONS: Final = 1024
 """The most frames that continue one block. Bytes over the limit are dropped as they come, so this
@@ -14,6 +14,8 @@ _MAX_SETTINGS: Final = 32
 """The most entries of one SETTINGS frame; RFC 9113 and its extensions define about ten."""
 # How gRPC servers object to keepalive that is too eager (gRFC A8).
 _TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
+_MUCH_BYTES: Final = 4 * frames.DEFAULT_FRAME_SIZE
+"""The size from which data is not copied to join what came before."""
 _MAX_IDLE_FRAMES: Final = 10_000
 """The most frames without data that are accepted within `_IDLE_FRAMES_PERIOD_S`."""
 _IDLE_FRAMES_PERIOD_S: Final = 60.0
@@ -45,6 +47,20 @@ _BOUNDS: Mapping[int, tuple[int, int, ErrorCode]] = {
     frames.INITIAL_WINDOW_SIZE: (0, frames.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
     frames.MAX_FRAME_SIZE: (frames.DEFAULT_FRAME_SIZE, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
 }
+
+
+def stretches(begun: bytes, data: bytes) -> list[tuple[bytes, int]]:
+    """The bytes that have come, and where to begin in them; `begun` are those before `data`.
+
+    If there is much data, only the frame that has begun is joined, and is a stretch of its own.
+    """
+    if not begun:
+        return [(data, 0)]
+    if len(data) > _MUCH_BYTES and len(begun) >= frames.HEAD_BYTES:
+        missing = frames.HEAD_BYTES + int.from_bytes(begun[:3], "big") - len(begun)
+        if 0 < missing <= len(data):  # otherwise whole frames wait, which were put off
+            return [(begun + data[:missing], 0), (data, missing)]
+    return [(begun + data, 0)]
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
@@ -90,28 +106,26 @@ def known_code(field: bytes) -> ErrorCode:
     return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
 
 
-def whole_reply(buffer: bytes, at: int, stream_id: int) -> tuple[int, int] | None:
+def whole_reply(buffer: bytes, at: int, stream_id: bytes) -> tuple[int, int] | None:
     """The ends of the body and of the trailers, if a whole reply follows its headers.
 
-    None if it is not one plain DATA frame and trailers in one frame.
+    None if it is not one plain DATA frame and trailers in one frame. `stream_id` is as it was sent.
     """
-    last = len(buffer) - frames.HEAD_BYTES
+    last = len(buffer) - HEAD_BYTES
     if at > last:
         return None
     # Both heads are read byte by byte: as machine code this takes a tenth of what `struct` does.
-    if buffer[at + 3] != frames.DATA or buffer[at + 4]:
+    if buffer[at + 3] != DATA or buffer[at + 4] or buffer[at + 5 : at + HEAD_BYTES] != stream_id:
         return None
-    its_id = buffer[at + 5] << 24 | buffer[at + 6] << 16 | buffer[at + 7] << 8 | buffer[at + 8]
     length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    at = ends = at + frames.HEAD_BYTES + length
-    if its_id != stream_id or ends > last:
+    at = ends = at + HEAD_BYTES + length
+    if ends > last or buffer[at + 3] != HEADERS or buffer[at + 4] != WHOLE_HEADERS:
         return None
-    if buffer[at + 3] != frames.HEADERS or buffer[at + 4] != frames.WHOLE_HEADERS:
+    if buffer[at + 5 : at + HEAD_BYTES] != stream_id:
         return None
-    its_id = buffer[at + 5] << 24 | buffer[at + 6] << 16 | buffer[at + 7] << 8 | buffer[at + 8]
     length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    over = ends + frames.HEAD_BYTES + length
-    return (ends, over) if its_id == stream_id and over <= len(buffer) else None
+    over = ends + HEAD_BYTES + length
+    return (ends, over) if over <= len(buffer) else None
 
 
 def check_ping(stream_id: int, payload: bytes) -> None:

@@ -52,7 +52,7 @@ class Authorize:
         """
         principal = call.principal
         if principal is None:
-            return Refused(self._no_credential())
+            return self._no_credential
         if self._needs_scopes and not self._policy.has_scopes(principal.scopes):
             return Refused(self._refusal(call, principal))
         return proceed(call)

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream
-from gateway.status import Code
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
 
 
@@ -17,7 +16,7 @@ class CountMessages:
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Passes a call on; it is counted as open until it ends."""
         self._metrics.opened()
-        call.on_end(self._ended)
+        call.on_end(self._metrics.ended)
         if call.messages is not None:
             call.messages = _Counted(call.messages, self._metrics.sent)
         return self._proceed(call, proceed)
@@ -28,9 +27,6 @@ class CountMessages:
             reply.messages = _Counted(reply.messages, self._metrics.received)
         return reply
 
-    def _ended(self, _: Code) -> None:
-        self._metrics.ended()
-
 
 class _Counted(MessageStream):
     """Passes messages on and counts them."""
@@ -39,7 +35,7 @@ class _Counted(MessageStream):
         self._messages = messages
         self._count = count
 
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+    async def __anext__(self) -> bytes:
         message = await anext(self._messages)
         self._count()
         return message

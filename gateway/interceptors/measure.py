@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gateway.call import Call, Handler, Reply
@@ -43,24 +44,20 @@ class Measure:
         """Reports a call that has ended, or will when its reply has been streamed."""
         if isinstance(outcome, Reply):
             if outcome.messages is None:
-                self._report(call.trace, _OK, started_s)
+                self._report(call.trace, started_s, _OK)
             else:
-                self._report_later(call, started_s)
+                trace = call.trace  # a hook that held the call would make a reference cycle
+                call.on_end(partial(self._report, trace, started_s))
         elif isinstance(outcome, StatusError):
             call.back_end_failed = True
-            self._report(call.trace, outcome.code, started_s)
+            self._report(call.trace, started_s, outcome.code)
         elif isinstance(outcome, asyncio.CancelledError):
             call.back_end_failed = True
-            self._report(call.trace, _why_cancelled(call), started_s)
+            self._report(call.trace, started_s, _why_cancelled(call))
         elif isinstance(outcome, Exception):  # of a policy or resolver of the program's own
-            self._report(call.trace, Code.INTERNAL, started_s)
+            self._report(call.trace, started_s, Code.INTERNAL)
 
-    # A method of its own: machine code makes an object for the variables of a lambda on each call.
-    def _report_later(self, call: Call, started_s: float) -> None:
-        trace = call.trace  # a hook that held the call would make a reference cycle
-        call.on_end(lambda code: self._report(trace, code, started_s))
-
-    def _report(self, trace: Trace | None, code: Code, started_s: float) -> None:
+    def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         now_s = _now_s()
         if self._observe is not None:
             self._observe(code, now_s - started_s)

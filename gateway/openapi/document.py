@@ -246,7 +246,7 @@ class _Document:
             "tags": self._tags.of(method, words),
             "operationId": self._ids.next(method, str(words.get("operationId", ""))),
         }
-        is_socket = self._config.websocket.enabled and _streams(method)
+        is_socket = self._config.websocket.enabled and method.streams
         self._texts.summarize(operation, method.full_name, note, _SOCKET if is_socket else "")
         if _is_deprecated(method):
             operation["deprecated"] = True
@@ -280,7 +280,7 @@ class _Document:
 
     def _etags(self, method: Method) -> Etags:
         """The fields of a method that the gateway connects with entity tags."""
-        if not self._config.resources.has_etags or _streams(method):
+        if not self._config.resources.has_etags or method.streams:
             return Etags()
         of_request = not method.has_no_side_effects and bool(request_etag(method))
         return Etags(of_request, etag_field(method.output) is not None)
@@ -288,7 +288,7 @@ class _Document:
     def _extensions(self, method: Method, policy: MethodPolicy) -> Json:
         """Facts about a method for which OpenAPI has no keyword."""
         found: Json = {}
-        if _streams(method) and self._config.websocket.enabled:
+        if method.streams and self._config.websocket.enabled:
             found["x-websocket"] = True
         if policy.rate_limits:
             found["x-ratelimit"] = [
@@ -325,10 +325,6 @@ class _OperationIds:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
-
-
-def _streams(method: Method) -> bool:
-    return method.client_streaming or method.server_streaming
 
 
 def _is_deprecated(method: Method) -> bool:

@@ -44,7 +44,7 @@ def describe_operation(
             found[key] = {"allOf": [schemas.message(message, Use.REPLY)]}
     if found:
         operation["x-operation-response"] = found
-    if longest_wait_s and not (method.client_streaming or method.server_streaming):
+    if longest_wait_s and not method.streams:
         _describe_wait(operation, longest_wait_s)
     if accepted:
         location = {"description": _LOCATION, "schema": {"type": "string"}}

@@ -34,18 +34,21 @@ class Deadlines:
         """
         if asked is not None:
             return self.timeout_s(method, asked)
-        stated = [
-            r.default_s for r in self._options.methods if matches(r.selector, method.full_name)
-        ]
-        return next((default_s for default_s in reversed(stated) if default_s is not None), None)
+        timeout_s = None
+        for rule in self._options.methods:
+            if rule.default_s is not None and matches(rule.selector, method.full_name):
+                timeout_s = rule.default_s
+        return timeout_s
 
     def idle_s(self, method: Method) -> float | None:
         """Seconds that a stream of this method may go without a message; None for no limit."""
-        if not (method.client_streaming or method.server_streaming):
+        if not method.streams:
             return None
-        stated = [r.idle_s for r in self._options.methods if matches(r.selector, method.full_name)]
-        chosen = [idle_s for idle_s in reversed(stated) if idle_s is not None]
-        return chosen[0] if chosen else self._options.stream_idle_s
+        idle_s = self._options.stream_idle_s
+        for rule in self._options.methods:
+            if rule.idle_s is not None and matches(rule.selector, method.full_name):
+                idle_s = rule.idle_s
+        return idle_s
 
     def _limits(self, name: str) -> tuple[float, float]:
         default_s, ceiling_s = self._options.default_s, self._options.ceiling_s

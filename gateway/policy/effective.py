@@ -105,7 +105,7 @@ def _check_cached(method: Method, policy: MethodPolicy) -> None:
     """
     if policy.cache is None:
         return
-    if method.client_streaming or method.server_streaming:
+    if method.streams:
         reason = f"it is {method.kind}, and only replies of one message can be stored"
     elif not method.has_no_side_effects:
         reason = (

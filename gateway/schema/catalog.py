@@ -76,6 +76,7 @@ class Method:
         "server_streaming",
         "service",
         "source",
+        "streams",
         "system_parameters",
     )
 
@@ -97,6 +98,8 @@ class Method:
         self.output = output
         self.client_streaming = client_streaming
         self.server_streaming = server_streaming
+        self.streams = client_streaming or server_streaming
+        """True if its requests or its replies are a stream."""
         self.rules = rules
         self.source = source
         self.has_keys = False
@@ -170,7 +173,7 @@ class Method:
     @property
     def may_be_copied(self) -> bool:
         """True if nobody but the caller sees that a call was made, and it is unary."""
-        return not (self.client_streaming or self.server_streaming) and self.has_no_side_effects
+        return not self.streams and self.has_no_side_effects
 
     def _idempotency_level(self) -> int:
         return MethodOptions.FromString(self.options[1]).idempotency_level

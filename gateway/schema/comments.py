@@ -10,12 +10,15 @@ from typing import Final
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
-    EnumDescriptorProto,
+    EnumValueDescriptorProto,
+    FieldDescriptorProto,
     FileDescriptorProto,
+    MethodDescriptorProto,
 )
 
 _Place = tuple[int, ...]
 """A path from a file to an element, in field numbers and indexes (descriptor.proto)."""
+_Part = FieldDescriptorProto | EnumValueDescriptorProto | MethodDescriptorProto
 # The field numbers of descriptor.proto that lead to elements.
 _MESSAGES, _ENUMS, _SERVICES = 4, 5, 6
 _FIELDS, _NESTED_MESSAGES, _NESTED_ENUMS = 2, 3, 4
@@ -78,31 +81,29 @@ def named_elements(file: FileDescriptorProto) -> Iterator[tuple[_Place, str]]:
     for at, message in enumerate(file.message_type):
         yield from _names_in_message((_MESSAGES, at), prefix, message)
     for at, enum in enumerate(file.enum_type):
-        yield from _names_in_enum((_ENUMS, at), prefix, enum)
+        yield from _with_parts((_ENUMS, at), f"{prefix}{enum.name}", _VALUES, enum.value)
     for at, service in enumerate(file.service):
         name = f"{prefix}{service.name}"
-        yield (_SERVICES, at), name
-        for number, method in enumerate(service.method):
-            yield (_SERVICES, at, _METHODS, number), f"{name}.{method.name}"
+        yield from _with_parts((_SERVICES, at), name, _METHODS, service.method)
 
 
 def _names_in_message(
     place: _Place, prefix: str, message: DescriptorProto
 ) -> Iterator[tuple[_Place, str]]:
     name = f"{prefix}{message.name}"
-    yield place, name
-    for at, field in enumerate(message.field):
-        yield (*place, _FIELDS, at), f"{name}.{field.name}"
+    yield from _with_parts(place, name, _FIELDS, message.field)
     for at, enum in enumerate(message.enum_type):
-        yield from _names_in_enum((*place, _NESTED_ENUMS, at), f"{name}.", enum)
+        yield from _with_parts(
+            (*place, _NESTED_ENUMS, at), f"{name}.{enum.name}", _VALUES, enum.value
+        )
     for at, nested in enumerate(message.nested_type):
         yield from _names_in_message((*place, _NESTED_MESSAGES, at), f"{name}.", nested)
 
 
-def _names_in_enum(
-    place: _Place, prefix: str, enum: EnumDescriptorProto
+def _with_parts(
+    place: _Place, name: str, kind: int, parts: Iterable[_Part]
 ) -> Iterator[tuple[_Place, str]]:
-    name = f"{prefix}{enum.name}"
+    """Yields an element and its parts: fields, values of an enum, or methods."""
     yield place, name
-    for at, value in enumerate(enum.value):
-        yield (*place, _VALUES, at), f"{name}.{value.name}"
+    for at, part in enumerate(parts):
+        yield (*place, kind, at), f"{name}.{part.name}"

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from gateway.stores import taken
 from gateway.stores.claims import ClaimStore
 from gateway.stores.nodes import NodeStore
 from gateway.stores.replies import ReplyStore
@@ -177,17 +178,8 @@ Limit = TokenBucket | SlidingWindow
 Demand = tuple[str, Limit, int]
 """A request to one counter: its key; its limit, always the same; the cost to take."""
 
-
-class Taken(NamedTuple):
-    """The result of taking from a counter."""
-
-    allowed: bool
-    remaining: int
-    """The cost that could still be taken now."""
-    retry_after_s: float
-    """Seconds until the requested cost could be taken; 0 if it was allowed."""
-    reset_after_s: float
-    """Seconds until the whole limit can be taken again."""
+Taken = taken.Taken
+"""The result of taking from a counter."""
 
 
 class CounterStore(Protocol):

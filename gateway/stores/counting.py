@@ -5,13 +5,9 @@ Between two calls a counter keeps a tuple of numbers, whose meaning depends on i
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from typing import Final
+from functools import lru_cache
 
 from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
-
-# Creates a `Taken`. Calling `Taken(...)` instead would be a sixth of the cost of a question.
-_taken: Final = partial(tuple.__new__, Taken)
 
 State = tuple[float, float, float]
 """A bucket: tokens, their time, 0. A window: its start, its count, the previous one's count."""
@@ -19,36 +15,48 @@ State = tuple[float, float, float]
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
     """The result of taking `cost`, and the counter's next state; `state` is None for a new one."""
-    return taking(limit)(state, cost, now_s)
+    return _arithmetic(limit).take(state, cost, now_s)
+
+
+class _Arithmetic:
+    """`take` for one limit, with its constants computed in advance."""
+
+    def take(self, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+        raise NotImplementedError
 
 
 @lru_cache(maxsize=1024)
-def taking(limit: Limit) -> Callable[[State | None, int, float], tuple[Taken, State]]:
-    """`take` for one limit, with its constants computed in advance."""
-    if isinstance(limit, TokenBucket):
-        return _from_bucket(limit)
-    return partial(_take_from_window, limit)
+def _arithmetic(limit: Limit) -> _Arithmetic:
+    return _OfBucket(limit) if isinstance(limit, TokenBucket) else _OfWindow(limit)
 
 
-def taker(
-    counters: OrderedDict[str, State],
-    most: int,
-    clock: Callable[[], float],
-    limit: Limit,
-    cost: int,
-) -> Callable[[str], Taken]:
-    """Returns a function that takes `cost` from one of the counters, of which it keeps `most`."""
-    take = taking(limit)
+class Taker:
+    """Takes the cost of a call from the counters of one limit, which are in memory."""
 
-    def take_from(key: str) -> Taken:
-        taken, state = take(counters.get(key), cost, clock())
+    def __init__(
+        self,
+        counters: OrderedDict[str, State],
+        most: int,
+        clock: Callable[[], float],
+        limit: Limit,
+        cost: int,
+    ) -> None:
+        """Keeps `most` of the counters."""
+        self._counters = counters
+        self._most = most
+        self._clock = clock
+        self._cost = cost
+        self._limit = _arithmetic(limit)
+
+    def take(self, key: str) -> Taken:
+        """Takes from one of the counters."""
+        counters = self._counters
+        taken, state = self._limit.take(counters.get(key), self._cost, self._clock())
         counters[key] = state
         counters.move_to_end(key)
-        if len(counters) > most:
+        if len(counters) > self._most:
             counters.popitem(last=False)
         return taken
-
-    return take_from
 
 
 def take_all(
@@ -68,13 +76,13 @@ def take_all(
     return outcomes
 
 
-def _from_bucket(
-    bucket: TokenBucket,
-) -> Callable[[State | None, int, float], tuple[Taken, State]]:
-    limit = float(bucket.limit)
-    per_second = limit / bucket.window_s
+class _OfBucket(_Arithmetic):
+    def __init__(self, bucket: TokenBucket) -> None:
+        self._limit = float(bucket.limit)
+        self._per_second = self._limit / bucket.window_s
 
-    def take(state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+    def take(self, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+        limit, per_second = self._limit, self._per_second
         tokens = limit
         # Comparisons, not min and max: those would be half of the cost, and every call runs this.
         if state is not None:
@@ -83,39 +91,51 @@ def _from_bucket(
             filled = before + (now_s - at_s) * per_second if now_s > at_s else before
             if filled < limit:
                 tokens = filled
-        if tokens < cost:
-            wait_s, full_after_s = (cost - tokens) / per_second, (limit - tokens) / per_second
-            return _taken((False, int(tokens), wait_s, full_after_s)), (tokens, now_s, 0.0)
-        tokens -= cost
-        return _taken((True, int(tokens), 0.0, (limit - tokens) / per_second)), (tokens, now_s, 0.0)
+        wait_s = 0.0
+        allowed = tokens >= cost
+        if allowed:
+            tokens -= cost
+        else:
+            wait_s = (cost - tokens) / per_second
+        taken = Taken(
+            allowed=allowed,
+            remaining=int(tokens),
+            retry_after_s=wait_s,
+            reset_after_s=(limit - tokens) / per_second,
+        )
+        return taken, (tokens, now_s, 0.0)
 
-    return take
 
+class _OfWindow(_Arithmetic):
+    def __init__(self, window: SlidingWindow) -> None:
+        self._window = window
 
-def _take_from_window(
-    window: SlidingWindow, state: State | None, cost: int, now_s: float
-) -> tuple[Taken, State]:
-    began_s = now_s - now_s % window.window_s
-    count = before = 0.0
-    if state is not None:
-        # With a tolerance: the start of most windows has no exact binary fraction.
-        windows_ago = round((began_s - state[0]) / window.window_s)
-        if windows_ago == 0:
-            _, count, before = state
-        elif windows_ago == 1:
-            before = state[1]
-    elapsed = (now_s - began_s) / window.window_s
-    # The previous window counts by the part of it that is less than one window ago.
-    used = count + before * (1 - elapsed)
-    allowed = used + cost <= window.limit
-    if allowed:
-        count += cost
-        used += cost
-    wait_s = 0.0 if allowed else _window_wait_s(window, count, before, cost, elapsed)
-    left = window.limit - used
-    remaining = int(left) if left > 0 else 0
-    reset_s = window.window_s * ((2 if count else 1) - elapsed)
-    return _taken((allowed, remaining, wait_s, reset_s)), (began_s, count, before)
+    def take(self, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+        window = self._window
+        began_s = now_s - now_s % window.window_s
+        count = before = 0.0
+        if state is not None:
+            # With a tolerance: the start of most windows has no exact binary fraction.
+            windows_ago = round((began_s - state[0]) / window.window_s)
+            if windows_ago == 0:
+                _, count, before = state
+            elif windows_ago == 1:
+                before = state[1]
+        elapsed = (now_s - began_s) / window.window_s
+        # The previous window counts by the part of it that is less than one window ago.
+        used = count + before * (1 - elapsed)
+        allowed = used + cost <= window.limit
+        if allowed:
+            count += cost
+            used += cost
+        left = window.limit - used
+        taken = Taken(
+            allowed=allowed,
+            remaining=int(left) if left > 0 else 0,
+            retry_after_s=0.0 if allowed else _window_wait_s(window, count, before, cost, elapsed),
+            reset_after_s=window.window_s * ((2 if count else 1) - elapsed),
+        )
+        return taken, (began_s, count, before)
 
 
 def _window_wait_s(

@@ -157,9 +157,9 @@ class MemoryStore:
         self._keep(key, state)
         return taken
 
-    def taker(self, limit: Limit, cost: int) -> Callable[[str], Taken]:
+    def taker(self, limit: Limit, cost: int) -> counting.Taker:
         """`take_now` with one limit: its constants are computed once, not at each call."""
-        return counting.taker(self._counters, _MOST_COUNTERS, self._clock, limit, cost)
+        return counting.Taker(self._counters, _MOST_COUNTERS, self._clock, limit, cost)
 
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters; see `CounterStore.take_all`."""

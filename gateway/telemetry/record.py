@@ -47,7 +47,8 @@ class Record:
     attempts of its call, the last to end at the end; it is empty if there was one.
     `back_end_failed` is True if a back end failed or did not answer in time, so that a failure is
     not the gateway's. `http_version` is empty if it is not known. `first_byte_s` is the time at
-    which the head of a stream was ready, in seconds since 1970; 0 without a stream.
+    which the head of a stream was ready, in seconds since 1970; 0 without a stream. `at_s` is the
+    time at which the request ended, and `traceparent` the value that the client sent.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
@@ -80,15 +81,8 @@ class Record:
         "user_agent",
     )
 
-    http_version: str
-    first_byte_s: float
-    split: tuple[str, str] | None
-    attempts: Sequence[Attempt]
-    back_end_failed: bool
-
-    def __init__(
+    def __init__(  # noqa: PLR0917 - without machine code, names cost more than all the rest
         self,
-        *,
         at_s: float,
         duration_s: float,
         request_id: str,
@@ -109,31 +103,32 @@ class Record:
         fields: NamedFields,
         trace: Trace | None = None,
         cache_result: str = "",
+        split: tuple[str, str] | None = None,
+        attempts: Sequence[Attempt] = (),
+        http_version: str = "1.1",
+        first_byte_s: float = 0.0,
+        back_end_failed: bool = False,  # noqa: FBT001, FBT002 - by position, as the others
     ) -> None:
-        self.at_s = at_s
-        """The time at which the request ended, in seconds since 1970."""
-        self.duration_s = duration_s
+        self.at_s, self.duration_s = at_s, duration_s
         self.request_id = request_id
         self.method, self.path, self.query = method, path, query
-        self.first_byte_s = 0.0
         self.masks = masks  # mask the secret parts of `path`
         self.binding = binding
         """The binding that served the request; None if none did."""
-        self.status = status
-        self.code = code
-        self.request_bytes = request_bytes
-        self.response_bytes = response_bytes
+        self.status, self.code = status, code
+        self.request_bytes, self.response_bytes = request_bytes, response_bytes
         self.peer = peer  # the address of the other end of the connection
         self.client = client
         """The client's address; differs from `peer` behind trusted proxies."""
         self.user_agent = user_agent
         self.traceparent = traceparent
-        """The value that the client sent."""
         self.trace = trace
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
         self.principal = principal
-        self.split, self.attempts, self.back_end_failed, self.http_version = None, (), False, "1.1"
+        self.split, self.attempts = split, attempts
+        self.http_version, self.first_byte_s = http_version, first_byte_s
+        self.back_end_failed = back_end_failed
         self.host = fields.host
         self._fields: NamedFields | None = fields
 

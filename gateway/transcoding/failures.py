@@ -6,7 +6,7 @@ from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Final
 
-from gateway.status import Code, ErrorShape, StatusError, error_document
+from gateway.status import STATUS_OF_CODE, Code, ErrorShape, StatusError, error_document
 from gateway.transcoding.json.codec import Codec
 
 logger = logging.getLogger("gateway.transcoding")
@@ -14,6 +14,13 @@ logger = logging.getLogger("gateway.transcoding")
 _AIP193: Final = ErrorShape.AIP193
 # By number, because the name of a member of an enum is computed by Python code.
 _CODE_NAMES: Final = [code.name for code in Code]
+_STARTS: Final = [f'{{"error":{{"code":{status},"message":"' for status in STATUS_OF_CODE]
+_ENDS: Final = [f'","status":"{name}"}}}}' for name in _CODE_NAMES]
+# Printable ASCII stays, without the two characters that JSON escapes; every other byte becomes
+# another one. A translation costs less than an encoder that looks at each character.
+_AS_IT_IS: Final = bytes(
+    [b if 0x20 <= b <= 0x7E and b not in b'"\\' else (0 if b else 1) for b in range(256)]
+)
 
 
 class FailureWriter:
@@ -31,20 +38,29 @@ class FailureWriter:
     def text(self, error: StatusError, shape: ErrorShape) -> bytes:
         """Returns the JSON of a failure; never raises."""
         if shape is _AIP193 and self._is_compact:
-            return safely(error, self._aip193)
+            if not (error.bad_request or error.details):  # the usual case, in which nothing fails
+                return _aip193(error.code, error.http_status, error.message)
+            return safely(error, self._detailed)
         return safely(error, lambda failure: self._of_document(failure, shape))
 
-    def _aip193(self, error: StatusError) -> bytes:
-        """Returns what `_of_document` returns, with fewer steps, for the usual failures."""
-        end = '"}}'
-        if error.bad_request or error.details:
-            details = self._codec.plain_details(error)
-            if details is None:
-                return self._of_document(error, _AIP193)
-            end = '","details":[' + details + "]}}"
-        status, message = _CODE_NAMES[error.code], encode_basestring(error.message)
-        text = f'{{"error":{{"code":{error.http_status},"message":{message},"status":"{status}{end}'
-        return text.encode("utf-8", "replace")
+    def _detailed(self, error: StatusError) -> bytes:
+        """Returns what `_of_document` returns, with fewer steps, for the usual details."""
+        details = self._codec.plain_details(error)
+        if details is None:
+            return self._of_document(error, _AIP193)
+        end = '","details":[' + details + "]}}"
+        return _aip193(error.code, error.http_status, error.message, end)
+
+    def plain_text(self, code: Code, message: str, shape: ErrorShape) -> bytes | None:
+        """Returns the JSON of a failure without details; None if only `text` can write it.
+
+        That is so if its message is not of printable ASCII, or not as it is in JSON.
+        """
+        if shape is _AIP193 and self._is_compact and _is_plain(message):
+            parts = (_STARTS[code], message, _ENDS[code])
+            # As machine code, an f-string copies character by character, and `join` whole texts.
+            return "".join(parts).encode()
+        return None
 
     def _of_document(self, error: StatusError, shape: ErrorShape) -> bytes:
         details = self._codec.details_to_json(error.details)
@@ -68,3 +84,22 @@ def safely(error: StatusError, write: Callable[[StatusError], bytes]) -> bytes:
         error.code, "the details of this failure cannot be written", http_status=error.http_status
     )
     return write(plain)
+
+
+def _aip193(code: Code, http_status: int, message: str, end: str = '"}}') -> bytes:
+    """Writes a failure; `end` is all after the name of its code."""
+    parts = (
+        '{"error":{"code":', str(http_status),
+        ',"message":', f'"{message}"' if _is_plain(message) else encode_basestring(message),
+        ',"status":"', _CODE_NAMES[code], end,
+    )  # fmt: skip
+    # As machine code, an f-string copies character by character, and `join` whole texts.
+    return "".join(parts).encode("utf-8", "replace")
+
+
+def _is_plain(text: str) -> bool:
+    """True if a text is the same in JSON, and printable ASCII."""
+    if not text.isascii():
+        return False
+    data = text.encode()
+    return data.translate(_AS_IT_IS) == data

@@ -4,6 +4,7 @@ Fields, as google/api/httpbody.proto numbers them: content_type = 1, data = 2.
 """
 
 import re
+from functools import lru_cache
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
@@ -18,6 +19,7 @@ _MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 _USUAL_START = re.compile(
     rb"(?:\x0a([\x01-\x7f])([\x20-\x7e]{1,127}))?\x12([\x80-\xff]{0,4}[\x00-\x7f])", re.DOTALL
 )
+_NO_SNIFFING = (("X-Content-Type-Options", "nosniff"),)
 
 
 def is_http_body(message: Descriptor | None) -> bool:
@@ -43,12 +45,8 @@ def read_http_body(wire: bytes) -> Payload:
         UnreadableReplyError: the bytes are not an HttpBody.
     """
     stated, data = _read_usual(wire) or _read_any(wire)
-    return Payload(
-        data,
-        stated if _MEDIA_TYPE.fullmatch(stated) else OCTET_STREAM,
-        # Browsers must not guess another type for a back end's file.
-        (("X-Content-Type-Options", "nosniff"),),
-    )
+    # Browsers must not guess another type for a back end's file.
+    return Payload(data, stated, _NO_SNIFFING)
 
 
 def _read_usual(wire: bytes) -> tuple[str, bytes] | None:
@@ -59,15 +57,26 @@ def _read_usual(wire: bytes) -> tuple[str, bytes] | None:
     found = _USUAL_START.match(wire)
     if found is None:
         return None
+    start = found[0]
+    usual = _read_start(start)
+    if usual is None or len(start) + usual[1] != len(wire):
+        return None
+    return usual[0], wire[len(start) :]
+
+
+@lru_cache(maxsize=256)
+def _read_start(start: bytes) -> tuple[str, int] | None:
+    """Returns the media type and the size of the data; the messages of a stream have the same."""
+    found = _USUAL_START.match(start)
+    if found is None:
+        return None
     stated = found[2] or b""
     if found[1] and found[1][0] != len(stated):
         return None
     size = 0
     for place, byte in enumerate(found[3]):
         size |= (byte & 127) << (7 * place)
-    if found.end() + size != len(wire):
-        return None
-    return stated.decode("ascii"), wire[found.end() :]
+    return _media_type(stated.decode("ascii")), size
 
 
 def _read_any(wire: bytes) -> tuple[str, bytes]:
@@ -75,4 +84,8 @@ def _read_any(wire: bytes) -> tuple[str, bytes]:
         body = HttpBody.FromString(wire)
     except DecodeError:
         raise UnreadableReplyError("the back end's google.api.HttpBody is malformed") from None
-    return body.content_type, body.data
+    return _media_type(body.content_type), body.data
+
+
+def _media_type(stated: str) -> str:
+    return stated if _MEDIA_TYPE.fullmatch(stated) else OCTET_STREAM

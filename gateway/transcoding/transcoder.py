@@ -17,6 +17,7 @@ from gateway.status import (
     ERROR_MEDIA_TYPE,
     Code,
     ErrorShape,
+    RefusedAlike,
     StartUpError,
     StatusError,
     status_bytes,
@@ -60,7 +61,7 @@ from gateway.transcoding.system_parameters import (
 )
 
 _MOST_FORMS: Final = 256
-"""The number of encoders in other forms that are kept."""
+"""The number of encoders in other forms that are kept, and that of refusals."""
 
 
 class RulesError(StartUpError):
@@ -118,6 +119,7 @@ class Transcoder:
         self._failures = FailureWriter(
             codec, pretty=config.json_.pretty, emits_unset=config.json_.emit_unset
         )
+        self._refusals: dict[RefusedAlike, Payload] = {}
         self._failure_type = ERROR_MEDIA_TYPE[config.errors]
 
     def match_posted_form(self, path: str, content_type: str | None) -> RouteMatch | None:
@@ -273,6 +275,30 @@ class Transcoder:
         if chosen in PROTOBUF_TYPES:
             return Payload(safely(error, status_bytes), chosen)
         return Payload(self._failures.text(error, self._shape), self._failure_type)
+
+    def encode_plain_error(self, code: Code, message: str, accept: str | None) -> Payload | None:
+        """Does the same as `encode_error` for a failure without details, without the error.
+
+        Returns None unless its message is of printable ASCII, and the rest is as usual.
+        """
+        chosen = JSON if accept is None else preferred(accept)
+        if chosen in PROTOBUF_TYPES:
+            return None
+        body = self._failures.plain_text(code, message, self._shape)
+        return None if body is None else Payload(body, self._failure_type)
+
+    def encode_refusal(self, refused: RefusedAlike, accept: str | None) -> Payload:
+        """Does the same as `encode_error` for a refusal, whose JSON is made once."""
+        chosen = JSON if accept is None else preferred(accept)
+        if chosen in PROTOBUF_TYPES:
+            return self.encode_error(refused.error, accept)
+        payload = self._refusals.get(refused)
+        if payload is None:
+            payload = self.encode_error(refused.error)
+            if len(self._refusals) >= _MOST_FORMS:  # only interceptors could make so many
+                self._refusals.clear()
+            self._refusals[refused] = payload
+        return payload
 
     def encode_status(self, error: StatusError) -> bytes:
         """Encodes the last message of a WebSocket: a google.rpc.Status in the member `@status`."""

@@ -22,7 +22,7 @@ class WatchedMessages(MessageStream):
         # Closing a generator is optional, so it may be dropped unclosed.
         self._end(GeneratorExit())
 
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+    async def __anext__(self) -> bytes:
         """The next message."""
         try:
             return await anext(self._messages)

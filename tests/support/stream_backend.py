@@ -1,6 +1,7 @@
 """A gRPC server whose methods stream every way and end as the request's topic tells them."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.schema.catalog import Schema, build_schema
 from tests.support.schema import descriptor_set
+
+
+@cache
+def large_pieces() -> list[bytes]:
+    """The file of the topic `large`, in pieces of many frames each."""
+    made = random.Random(3)
+    return [made.randbytes(70_001) for _ in range(40)]
+
 
 PROTO = """
 syntax = "proto3";
@@ -184,7 +193,7 @@ class StreamBackend:
         return request
 
     async def give(self, request: Message, context: Context) -> AsyncIterator[Message]:
-        """Ten bytes in two pieces, or part of them."""
+        """Ten bytes in two pieces, or part of them; or a large file."""
         say: Any = request
         metadata = dict(context.invocation_metadata() or ())
         sent = [("accept-ranges", "bytes"), ("x-http-content-length", "10")]
@@ -198,6 +207,8 @@ class StreamBackend:
             ]
         if say.topic == "unsized":
             sent = []
+        if say.topic == "large":
+            sent, pieces = [], large_pieces()
         await context.send_initial_metadata(tuple(sent))
         for number, piece in enumerate(pieces):
             if say.topic == "late" and number:

@@ -11,7 +11,7 @@ class Numbers(MessageStream):
     def __init__(self) -> None:
         self.given = self.closed = 0
 
-    async def asend(self, value: None) -> bytes:
+    async def __anext__(self) -> bytes:
         if self.closed:
             raise StopAsyncIteration
         self.given += 1

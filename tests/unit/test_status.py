@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 from google.protobuf import any_pb2
@@ -12,6 +13,7 @@ from gateway.status import (
     Code,
     FieldViolation,
     Refused,
+    RefusedAlike,
     StatusError,
     invalid_argument,
     invalid_fields,
@@ -97,6 +99,20 @@ async def test_a_refusal_is_raised_where_it_is_awaited(
     with pytest.raises(StatusError) as caught:
         await run(Refused(error))
     assert caught.value is error
+
+
+async def test_each_call_of_a_shared_refusal_gets_an_error_of_its_own() -> None:
+    shared = RefusedAlike(Code.UNAUTHENTICATED, "no", [("WWW-Authenticate", "Bearer")])
+    errors = []
+    for _ in range(2):
+        with pytest.raises(StatusError, match="no") as caught:
+            await shared
+        errors.append(caught.value)
+    first, second = errors
+    assert first is not second
+    cast("list[tuple[str, str]]", first.headers).append(("A", "b"))  # as an interceptor may
+    assert (second.code, second.http_status) == (Code.UNAUTHENTICATED, 401)
+    assert second.headers == shared.headers == [("WWW-Authenticate", "Bearer")]
 
 
 async def test_a_task_of_a_refusal_can_be_cancelled_before_it_runs() -> None:

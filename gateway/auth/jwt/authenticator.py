@@ -20,7 +20,7 @@ from gateway.auth.authenticator import BEARER, MUST_ASK, MustAsk, cannot_check, 
 from gateway.auth.cache import RecentValues
 from gateway.auth.jwt.jwks import IssuerKeys, KeysUnavailableError, usual_name
 from gateway.auth.names import MalformedError, can_be_granted, check_name
-from gateway.auth.tokens.authenticator import bearer
+from gateway.auth.tokens.authenticator import token_of, usual
 from gateway.call import Call, Principal
 from gateway.config.credentials import JwtIssuer
 
@@ -165,25 +165,30 @@ class JwtAuthenticator:
     def __repr__(self) -> str:
         return f"<JwtAuthenticator, {len(self._issuers)} issuers, {len(self._known)} tokens>"
 
-    def recall(self, call: Call) -> Principal | MustAsk | None:
+    def recall(self, _: Call, shown: str | None) -> Principal | MustAsk | None:
         """The principal of the token, if cached; see `Authenticator.recall`.
 
         Ignores bearer tokens that do not look like a JWT: they are for other authenticators.
         """
-        text = bearer(call)
-        if text is None:
+        if shown is None:
             return None
-        known = self._known.get(text)
+        known = self._known.get(shown)
+        if known is None:
+            text = token_of(shown)
+            if text is None:
+                return None
+            known = self._known.get(usual(text))
         if known is not None and known[0] > self._clock():
             return known[1]
-        return None if text.count(".") != 2 else MUST_ASK
+        return None if shown.count(".") != 2 else MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
         """The principal of the token; see `Authenticator.authenticate`."""
-        found = self.recall(call)
+        shown = call.header("Authorization", b"authorization")
+        found = self.recall(call, shown)
         if found is not MUST_ASK:
             return found
-        text = bearer(call) or ""
+        text = token_of(shown) or ""
         try:
             return await self._check(text)
         except JwtError as error:
@@ -201,7 +206,7 @@ class JwtAuthenticator:
             raise JwtError("the issuer of the token is not trusted here")
         until_s = await issuer.verify(jwt, self._clock())
         principal = issuer.principal(jwt, text)
-        self._known.put(text, principal, min(until_s, self._clock() + self._remember_s))
+        self._known.put(usual(text), principal, min(until_s, self._clock() + self._remember_s))
         return principal
 
 

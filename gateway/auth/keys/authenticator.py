@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk, cannot_check
@@ -43,7 +42,7 @@ class KeyAuthenticator:
         # Not compared with the time in the store, since the clocks of nodes need not agree.
         self._noted = RecentValues[str, None]()
 
-    def recall(self, call: Call) -> Principal | MustAsk | None:
+    def recall(self, call: Call, _: str | None) -> Principal | MustAsk | None:
         """The principal of the key, if cached; see `Authenticator.recall`."""
         text = call.header(self._header, self._lower)
         if text is None:
@@ -114,8 +113,10 @@ class KeyAuthenticator:
             task.add_done_callback(lambda _: self._noting.pop(key_id))
 
     async def _record_use(self, key_id: str) -> None:
-        with suppress(StoreUnavailableError):
+        try:
             await self._keys.note_use(key_id)
+        except StoreUnavailableError:
+            return  # its next use is noted
 
 
 class _Key:

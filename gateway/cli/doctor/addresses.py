@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from typing import Any, Final
 
-from gateway.cli.admin_client import AdminError, ask_json, credentials
+from gateway.cli.admin_client import AdminError, client_of
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
 from gateway.cli.doctor.socket_units import socket_unit
 from gateway.config.admin_place import AdminPlace, place_of
@@ -39,8 +39,7 @@ def _admin(listen: str, place: AdminPlace) -> tuple[dict[str, Any] | None, Findi
     """Asks the gateway that runs; returns its status, None if there is none."""
     subject = "admin listener"
     try:
-        address, token = credentials(listen, place)
-        status = ask_json(address, "/status", token=token)
+        status = client_of(listen, place).ask("/status")
     except AdminError as error:
         advice = "if a gateway should run here, start it, or read its log"
         return None, warn(subject, str(error), advice)

@@ -15,10 +15,10 @@ class Dialect(Protocol):
     the call, unless the response continues on its own (`Response.stream`, `Response.upgrade`).
     """
 
-    def match(self, request: Request) -> RouteMatch | StatusError:
-        """Returns the binding that serves a request; usually the error if there is none.
+    def match(self, request: Request) -> RouteMatch | Response:
+        """Returns the binding that serves a request; usually the failure if there is none.
 
-        An error that is returned costs less than one that is raised.
+        A failure that is rendered at once costs less than an error that is raised.
 
         Raises:
             StatusError: no binding serves it.
@@ -27,9 +27,9 @@ class Dialect(Protocol):
 
     def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | Awaitable[Response | StatusError]:
-        """Returns the response to a call, or what must be awaited for it: the response, or the
-        error of a call that a stage refused.
+    ) -> Response | Awaitable[Response]:
+        """Returns the response to a call, or what must be awaited for it; usually the failure if a
+        stage refuses the call.
 
         The request arrived at `started_s`, on the loop's clock.
 
@@ -39,6 +39,6 @@ class Dialect(Protocol):
         """
         ...
 
-    def fail(self, error: StatusError, accept: str | None = None) -> Response:
-        """Returns the response for a failure; `accept` is the request's Accept header."""
+    def fail(self, error: StatusError, request: Request | None = None) -> Response:
+        """Returns the response for a failure; without a request, it depends on no header field."""
         ...

@@ -17,11 +17,13 @@ from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.response import Encode
-from gateway.transcoding.routing.differences import no_match
+from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 
 _READS: Final = ("GET", "HEAD")
 _STORED: Final = ("hit", "stale")
 """The results of the cache for which the back end is not asked."""
+# A constant, because looking up an enum member takes as long as a small function call.
+_NOT_FOUND: Final = Code.NOT_FOUND
 _MOST_PATHS: Final = 1024
 _LONGEST_PATH: Final = 256
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -56,8 +58,8 @@ class RestDialect:
         """The matches of paths of stored replies, for the next GETs of them."""
         self.fail = parts.rendering.failure
 
-    def match(self, request: Request) -> RouteMatch | StatusError:
-        """Returns the binding that serves a request, or the error; see `Dialect.match`."""
+    def match(self, request: Request) -> RouteMatch | Response:
+        """Returns the binding that serves a request, or the failure; see `Dialect.match`."""
         found = self._found.get(request.path)
         if found is not None and request.method == "GET":
             return found
@@ -79,9 +81,20 @@ class RestDialect:
                 raise _without_path(error) from None
             raise
         if match is None:
-            missed = no_match(request.method, request.path)
-            return _without_path(missed) if self._hides(request.path) else missed
+            return self._missed(request)
         return match
+
+    def _missed(self, request: Request) -> Response:
+        """Returns the 404 of a path that no binding serves."""
+        method, path = request.method, request.path
+        if self._hides(path):
+            return self._rendering.failure(_without_path(no_match(method, path)), request)
+        if len(method) + len(path) <= SHOWN_LENGTH:  # the usual case
+            text = no_route(method, path)
+            response = self._rendering.plain_failure(_NOT_FOUND, text, request)
+            if response is not None:
+                return response
+        return self._rendering.failure(no_match(method, path), request)
 
     def _hides(self, path: str) -> bool:
         """True if a path that no binding serves may contain a secret."""
@@ -90,10 +103,10 @@ class RestDialect:
 
     def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | Awaitable[Response | StatusError]:
+    ) -> Response | Awaitable[Response]:
         """Returns the response to a call, or what must be awaited for it; see `Dialect.answer`."""
         method = match.target.method
-        if method.client_streaming or method.server_streaming:
+        if method.streams:
             return self._answer_stream(request, match, started_s)
         accept, form = request.fields.accept, None
         if self._transcoder.has_system_parameters:
@@ -108,14 +121,15 @@ class RestDialect:
             response = self._kept(request, match, pending, encode)
             if response is not None:
                 return response
+        # Rendered at once, because to raise an error costs a tenth of the whole answer.
+        elif isinstance(pending, Refused):
+            return self._rendering.refusal(pending, request)
         return self._answer(request, match, encode, pending)
 
     async def _answer(
         self, request: Request, match: RouteMatch, encode: Encode, pending: Awaitable[Reply]
-    ) -> Response | StatusError:
+    ) -> Response:
         """Returns the response to a call whose chain has begun."""
-        if isinstance(pending, Refused):
-            return pending.error
         reply = await pending
         request.attempts = reply.attempts
         is_small = len(reply.message) < LARGE_BYTES

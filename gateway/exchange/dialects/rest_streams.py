@@ -14,7 +14,7 @@ from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.rendering import stated_length
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
-from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.connection import StreamBrokenError
 from gateway.http.messages import Request, Response
 from gateway.http.turns import MESSAGES_PER_TURN
@@ -96,7 +96,16 @@ class ResponseStream:
             return await self._fail(interruption)
         self._is_waiting = True
         try:
-            return await self._framed(await anext(self._call))
+            message = await anext(self._call)
+            framing = self._framing
+            if framing is None:  # raw bytes: a slice of the message, cheap on the event loop
+                piece = self._encode(message).body
+            else:
+                if len(message) < LARGE_BYTES:
+                    payload = self._encode(message)
+                else:
+                    payload = await run_in_thread(partial(self._encode, message))
+                piece = framing.message(payload.body, self.count)
         except StopAsyncIteration:
             return await self._finish()
         except StatusError as error:
@@ -111,20 +120,14 @@ class ResponseStream:
         except Exception:
             logger.exception("a stream failed")
             return await self._fail(StatusError(Code.INTERNAL, "internal error"))
+        else:
+            self.count += 1
+            return piece
         finally:
             self._is_waiting = False
 
     def _interrupted_by(self) -> StatusError | None:
         return self._interruption
-
-    async def _framed(self, message: bytes) -> bytes:
-        if self._framing is None:  # raw bytes: a slice of the message, cheap on the event loop
-            payload = self._encode(message).body
-        else:
-            payload = (await transcode(self._encode, message)).body
-            payload = self._framing.message(payload, self.count)
-        self.count += 1
-        return payload
 
     async def _finish(self) -> bytes:
         piece = b"" if self._framing is None else self._framing.end(self.count)
@@ -190,7 +193,7 @@ class RestStreams:
             messages = partial(self._messages, request, match)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
         source = RequestMessage(self._transcoder.decoder(match), request, match)
-        return StreamingCall(self._calls, request, method, started_s, read=source.read)
+        return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
 
     async def _messages(
         self, request: Request, match: RouteMatch, on_admitted: Callable[[], None]

@@ -12,14 +12,14 @@ from typing import Final
 from gateway.config.cors import ANY, CorsOptions
 from gateway.config.grammar import TOKEN_CHARACTER
 from gateway.config.patterns import REGEX, compile_pattern
-from gateway.http.messages import Headers, Request, Response
+from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError
 
 # The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*+")
 _PREFIX: Final = "access-control-"
-_VARY_ORIGIN: Final = ("Vary", "Origin")
+_LENGTH: Final = len(_PREFIX)
 _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -38,7 +38,7 @@ class Cors:
         ]
         self._exact = frozenset(options.origins)
         # Cached, because the same few origins come with every request.
-        self._permission = lru_cache(maxsize=1024)(self._permission_headers)
+        self._lines = lru_cache(maxsize=1024)(self._lines_for)
         self._any_header = ANY in options.allow_headers
         self._allow_headers = ", ".join(options.allow_headers)
         self._expose = ", ".join(options.expose_headers)
@@ -53,7 +53,7 @@ class Cors:
             return
         origin = request.headers.get("Origin")
         allowed = self._allowed_methods(request.path)
-        if origin is None or not allowed or not self._permission(origin):
+        if origin is None or not allowed or not self._allows(origin):
             return  # the answer to OPTIONS without CORS headers tells the browser "not allowed"
         fields = [
             ("Access-Control-Allow-Methods", _methods(request, allowed)),
@@ -75,17 +75,14 @@ class Cors:
         """Adds the CORS headers to a response, also to an error; removes those of a back end."""
         headers = response.headers
         for name, _ in headers:
-            if name[:1] in "Aa" and name.lower().startswith(_PREFIX):
+            if len(name) > _LENGTH and name[0] in "Aa" and name.lower().startswith(_PREFIX):
                 own = request.own_headers
                 headers[:] = [
                     one for one in headers if one in own or not one[0].lower().startswith(_PREFIX)
                 ]
                 break
-        if not self._any_origin:
-            headers.append(_VARY_ORIGIN)
-        origin = request.fields.first(b"origin")
-        if origin is not None:
-            headers += self._permission(origin)
+        # After those of all responses: one text costs less than a list of fields.
+        response.fixed += self._lines(request.fields.first(b"origin"))
 
     def variant(self, request: Request) -> str:
         """Returns the origin of the page that sent a request."""
@@ -98,16 +95,16 @@ class Cors:
             return False
         return any(covers(origin) for covers in self._patterns)
 
-    def _permission_headers(self, origin: str) -> Headers:
-        """Returns the headers that let pages of an origin read responses; none if they may not."""
-        if not self._allows(origin):
-            return []
-        fields = [("Access-Control-Allow-Origin", ANY if self._any_origin else origin)]
-        if self._options.credentials:
-            fields.append(("Access-Control-Allow-Credentials", "true"))
-        if self._expose:
-            fields.append(("Access-Control-Expose-Headers", self._expose))
-        return fields
+    def _lines_for(self, origin: str | None) -> str:
+        """Returns the lines that let pages of an origin read responses, where they may."""
+        fields = [] if self._any_origin else [("Vary", "Origin")]
+        if origin is not None and self._allows(origin):
+            fields.append(("Access-Control-Allow-Origin", ANY if self._any_origin else origin))
+            if self._options.credentials:
+                fields.append(("Access-Control-Allow-Credentials", "true"))
+            if self._expose:
+                fields.append(("Access-Control-Expose-Headers", self._expose))
+        return "".join(f"{name}: {value}\r\n" for name, value in fields)
 
     def _allowed_headers(self, requested: str) -> str:
         # `*` would not cover Authorization, so repeat the names that the browser requested.

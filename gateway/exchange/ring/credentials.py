@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from gateway.auth.authenticator import unclear
 from gateway.config.grammar import SECRET
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
-from gateway.http.header_fields import AUTHORIZATION, HeaderFields
+from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import Request
 from gateway.status import StatusError
 
@@ -29,6 +29,8 @@ def credential_check(
     section 4.3.2); one that a service config allows there has been moved (`key_places`).
     """
 
+    own_paths = frozenset(token_paths)
+
     def check(request: Request) -> None:
         path, query = request.path, request.query
         if "%" in path:
@@ -36,7 +38,7 @@ def credential_check(
         if "gw" in path and _SECRET.search(path):
             request.path = _SECRET.sub("***", path)  # keep it out of the access log
             raise _token_in_url()
-        is_token_path = path in token_paths
+        is_token_path = path in own_paths
         if query and (_has_token(query) or _SECRET.search(unquote(query))):
             if is_token_path and request.method == "POST":
                 return  # the token endpoints reject it with an error of RFC 6749
@@ -59,7 +61,8 @@ def _has_token(query: str) -> bool:
 
 def is_authorized_twice(fields: HeaderFields) -> bool:
     """True if there is more than one `Authorization` header."""
-    return bool(fields.roles & AUTHORIZATION) and fields.count(b"authorization") > 1
+    # A head of known lines has each role once at most.
+    return fields.is_parsed and fields.count(b"authorization") > 1
 
 
 def refuse_doubled_credentials(fields: HeaderFields) -> None:

@@ -75,10 +75,7 @@ def _method_of(request: Request, transcoder: Transcoder) -> str | None:
     """Returns the method that a request is for; None if there is none, which is refused later."""
     with suppress(StatusError):
         if request.wants_websocket:
-            match = transcoder.preferred(
-                request.path,
-                lambda one: one.method.client_streaming or one.method.server_streaming,
-            )
+            match = transcoder.preferred(request.path, lambda one: one.method.streams)
         else:
             match = transcoder.find(request.method, request.path)
         if match is not None:

@@ -97,8 +97,8 @@ class _Checks:
         if len(self.limits) > 1:
             return LocalLimits(self, counters)
         (limit,) = self.limits
-        headers = None if self.quotas is None else self.quotas.headers_of_one
-        return LocalLimit(limit.key, counters.taker(limit.limit, self.cost), headers, self.refuse)
+        taker = counters.taker(limit.limit, self.cost)
+        return LocalLimit(limit.key, taker, self.quotas, self.refuse)
 
     def demands(self, call: Call) -> list[Demand]:
         """Returns the counters that a call takes from, and the amount."""

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.call import Call, Handler, Reply
+from gateway.interceptors.rate_limits.refusal import Quotas
 from gateway.stores.base import Taken
+from gateway.stores.counting import Taker
 
 Refuse = Callable[[Call, Sequence[str], Sequence[Taken]], None]
 """Raises the error of a call that exceeds a limit, with the keys and results of all its limits."""
@@ -15,22 +17,22 @@ class LocalLimit:
     def __init__(
         self,
         key: Callable[[Call], str],
-        take: Callable[[str], Taken],
-        headers: Callable[[Taken], Sequence[tuple[str, str]]] | None,
+        taker: Taker,
+        quotas: Quotas | None,
         refuse: Refuse,
     ) -> None:
-        """Takes `headers`, which states the rest of the limit; None to state nothing."""
+        """Takes `quotas`, which states the rest of the limit; None to state nothing."""
         self._key = key
-        self._take = take
-        self._headers = headers
+        self._taker = taker
+        self._quotas = quotas
         self._refuse = refuse
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call within the limit."""
         key = self._key(call)
-        taken = self._take(key)
-        if self._headers is not None:
-            call.response_headers += self._headers(taken)
+        taken = self._taker.take(key)
+        if self._quotas is not None:
+            call.response_headers += self._quotas.headers_of_one(taken)
         if not taken.allowed:
             self._refuse(call, [key], [taken])
         return proceed(call)

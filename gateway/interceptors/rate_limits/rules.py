@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Final
 
 from gateway.auth.client_networks import network_of
 from gateway.call import Call
@@ -24,6 +25,7 @@ ALL_COUNTERS = "rate:"
 
 # Longer names are stored as their digests, because callers choose their length.
 _LONGEST_NAME = 64
+_MOST_KEYS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,30 @@ class Counters:
     def subject_of(self, key: str) -> str:
         """Names the owner of a counter, for the caller that it counts."""
         return self.subject or key.removeprefix(self.prefix)
+
+
+class _ByPrincipal:
+    """Maps calls to the keys of counters of principals; each key is made once."""
+
+    def __init__(self, prefix: str, by_address: str) -> None:
+        self._prefix = prefix
+        self._by_address = by_address
+        self._keys: dict[str, str] = {}
+
+    def __call__(self, call: Call) -> str:
+        principal = call.principal
+        if principal is None:
+            return self._by_address + network_of(call.peer)
+        name = principal.name
+        # One text for all calls of a principal: its hash, for the counters, is computed once.
+        key = self._keys.get(name)
+        if key is None:
+            key = self._prefix + _short(name)
+            if len(name) <= _LONGEST_NAME:
+                if len(self._keys) >= _MOST_KEYS:
+                    self._keys.clear()
+                self._keys[name] = key
+        return key
 
 
 class RateLimitError(StartUpError):
@@ -119,7 +145,7 @@ def _key_of(limit: RateLimit, prefix: str) -> KeyOf:
     by_address = f"{prefix}address:"
     match limit.by:
         case CountBy.PRINCIPAL:
-            return partial(_by_principal, f"{prefix}principal:", by_address)
+            return _ByPrincipal(f"{prefix}principal:", by_address)
         case CountBy.CREDENTIAL:
             return partial(_by_credential, f"{prefix}credential:", by_address)
         case CountBy.ADDRESS:
@@ -135,13 +161,6 @@ def key_end(by: str, name: str) -> str:
     if by == "principal":
         return f"principal:{_short(name)}"
     return f"credential:{_short(f'key:{name}')}" if by == "key" else f"address:{network_of(name)}"
-
-
-def _by_principal(prefix: str, by_address: str, call: Call) -> str:
-    principal = call.principal
-    if principal is None:
-        return by_address + network_of(call.peer)
-    return prefix + _short(principal.name)
 
 
 def _by_credential(prefix: str, by_address: str, call: Call) -> str:

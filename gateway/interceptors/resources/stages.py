@@ -82,7 +82,7 @@ def _around(
     options: ResourceOptions, method: Method, path_of: PathOf, wait: Sequence[Interceptor]
 ) -> Sequence[Interceptor]:
     found: list[Interceptor] = []
-    if method.client_streaming or method.server_streaming:
+    if method.streams:
         return found
     if begins_operation(method):
         if options.operations is Operations.ACCEPTED:

@@ -17,7 +17,11 @@ _GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.
 _IN_THREAD_BYTES = 32 * 1024
 _IDENTITY = ("", "identity")
-_PIECE_BYTES = 64 * 1024
+# As much as one read of a connection brings (uvloop reads up to 256,000 bytes), so that most pieces
+# are passed on as they came, without a copy.
+_PIECE_BYTES = 256 * 1024
+# Decompressing more at once would block the event loop.
+_INFLATED_BYTES = 64 * 1024
 # Small results are allowed at any compression ratio.
 _RATIO_FREE_BYTES = 64 * 1024
 
@@ -108,33 +112,77 @@ class IncomingBody:
         self._on_read(self._stream, whole=False)
         total = 0
         inflate = Inflater(self._limits.decompression_ratio) if coding else None
-        while piece := await self._next(is_inside_message):
-            for part in _parts(piece) if inflate is None else inflate.feed(piece):
-                total += len(part)
-                if limit_bytes is not None and total > limit_bytes:
-                    raise too_large(limit_bytes)
-                yield part
+        silence = Silence(self._stream, self._limits.body_timeout_s)
+        try:
+            while piece := await self._next(is_inside_message, silence):
+                for part in _parts(piece) if inflate is None else inflate.feed(piece):
+                    total += len(part)
+                    if limit_bytes is not None and total > limit_bytes:
+                        raise too_large(limit_bytes)
+                    yield part
+        finally:
+            silence.close()
         if inflate is not None:
             inflate.finish()
 
-    async def _next(self, is_inside_message: Callable[[], bool]) -> bytes:
+    async def _next(self, is_inside_message: Callable[[], bool], silence: "Silence") -> bytes:
         try:
             found: bytes = self._stream.read_nowait()
-            if found:  # a timer costs more than all else here
+            if found:
                 return found
-            timeout_s = self._limits.body_timeout_s if is_inside_message() else None
-            async with asyncio.timeout(timeout_s):
-                return await self._stream.readany()
-        except TimeoutError:
-            raise timed_out("body") from None
+            if is_inside_message():
+                silence.begin()
+            return await self._stream.readany()
         except BrokenBodyError:
             raise _incomplete() from None
+        finally:
+            silence.end()
 
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
             return
         if int(self._fields.by_name.get("Content-Length", "0")) > limit_bytes:
             raise too_large(limit_bytes)
+
+
+class Silence:
+    """Ends a body with an error if a wait for its next bytes takes too long.
+
+    One timer for all waits: to make and cancel one for each costs more than all else in a wait.
+    """
+
+    def __init__(self, stream: StreamReader, limit_s: float) -> None:
+        self._stream = stream
+        self._limit_s = limit_s
+        self._loop = asyncio.get_running_loop()
+        self._since_s: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Called when a wait begins that may take too long."""
+        self._since_s = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._limit_s, self._check)
+
+    def end(self) -> None:
+        """Called when a wait has ended."""
+        self._since_s = None
+
+    def close(self) -> None:
+        """Called after the last wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        self._timer = None
+        if self._since_s is None:
+            return
+        left_s = self._since_s + self._limit_s - self._loop.time()
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._check)
+        else:
+            self._stream.set_exception(timed_out("body"))
 
 
 class Inflater:
@@ -159,7 +207,7 @@ class Inflater:
             if self._inflater.eof:
                 raise _invalid_gzip()
             try:
-                text = self._inflater.decompress(data, _PIECE_BYTES)
+                text = self._inflater.decompress(data, _INFLATED_BYTES)
             except zlib.error:
                 raise _invalid_gzip() from None
             self._inflated_bytes += len(text)

@@ -148,6 +148,13 @@ class ClientConnection(asyncio.Protocol):
         self._write_batch.flush()
         self.transport.write(data)
 
+    def send_pieces(self, pieces: list[bytes]) -> None:
+        """Sends at once, as `send_now`; the pieces are large, and are not copied."""
+        if self.transport is None:
+            raise ConnectionResetError
+        self._write_batch.flush()
+        self.transport.writelines(pieces)
+
     async def drained(self) -> None:
         """Returns when the write buffer has room again.
 

@@ -39,6 +39,8 @@ _FOR_THE_PARSER: Final = re.compile(
     r"|sec-websocket-.*|.*-bin"
 )
 _CONNECTION: Final = 1 << 17
+_CHECKED: Final = header_fields.HOST | header_fields.CONTENT_LENGTH | _CONNECTION
+"""The roles whose values have a form of their own."""
 _ROLES: Final = {
     "host": header_fields.HOST,
     "accept": header_fields.ACCEPT,
@@ -140,6 +142,8 @@ def parse_line(name: HeaderName, data: bytes) -> HeaderLine | None:
         return None
     line = HeaderLine(name, data, value)
     role = name.role
+    if not role & _CHECKED:
+        return line
     if role == header_fields.HOST and not is_host(line.text):
         return None
     if role == header_fields.CONTENT_LENGTH and _LENGTH.fullmatch(value) is None:

@@ -59,6 +59,7 @@ class PlainHeads:
     __slots__ = (
         "_fields",
         "_form",
+        "_found",
         "_head",
         "_limits",
         "_lines",
@@ -77,6 +78,8 @@ class PlainHeads:
         self._lines: list[HeaderLine] = []
         self._form: HeadForm | None = None
         """The form of the heads of this connection, once two in a row had the same."""
+        self._found: list[HeaderLine] = []
+        """The lines in the holes of the form, as the last head of the form had them."""
 
     def read(self, data: bytes) -> PlainRequest | None:
         """Returns the request in `data`, if it is plain, complete, and alone.
@@ -112,6 +115,7 @@ class PlainHeads:
         at = start + len(stretches[0])
         if data[start:at] != stretches[0]:
             return None
+        before = self._found
         found: list[HeaderLine] = []
         for number, name in enumerate(form.names):
             value_at, after = at, stretches[number + 1]
@@ -124,14 +128,17 @@ class PlainHeads:
                 at = end + len(after)
                 if end <= value_at or data[end:at] != after:
                     return None
-            line = parse_line(name, data[value_at - name.start : end])
-            if line is None:
-                return None
+            piece = data[value_at - name.start : end]
+            line = before[number] if before and before[number].data == piece else None
+            if line is None:  # the token and the cookie of a client stay the same for long
+                line = parse_line(name, piece)
+                if line is None:
+                    return None
             found.append(line)
         if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
             return None
-        fields = form.fields(found)
-        self._head, self._fields = data[start:at], fields
+        fields = HeaderFields(None, (), None, form, found)
+        self._head, self._fields, self._found = data[start:at], fields, found
         return fields
 
     def _listed(self, data: bytes, start: int) -> HeaderFields | None:
@@ -146,7 +153,9 @@ class PlainHeads:
         if found is None:
             return None
         fields = HeaderFields(None, (), found)
-        self._form = _form(self._lines, found) or self._form
+        form = _form(self._lines, found)
+        if form is not None:
+            self._form, self._found = form, []
         self._head, self._fields, self._lines = data[start : last + 4], fields, found
         return fields
 

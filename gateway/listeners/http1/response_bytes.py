@@ -14,6 +14,10 @@ _OK_DATE: Final = f"{_STATUS_LINES[200]}Date: "
 _KIND: Final = "\r\nContent-Type: "
 _LENGTH: Final = "\r\nContent-Length: "
 _WITHOUT_CONTENT: Final = (101, 204, 205, 304)
+_STARTS: Final[dict[str, str]] = {}
+"""The beginnings of lines by the names of their fields."""
+_MOST_STARTS: Final = 256
+_LONGEST_START: Final = 64
 
 
 def http_date() -> str:
@@ -65,15 +69,25 @@ def plain_response(response: Response, date: str) -> bytes:
     if response.sent is not None:
         parts = [start, date, _KIND if kind else "", kind, "\r\n"]
         return response.sent.written("".join(parts), response.headers, body)
-    parts = [start, date, _KIND if kind else "", kind, _LENGTH, str(len(body)), "\r\n"]
-    parts.append(response.fixed)
+    length = str(len(body))
+    parts = [start, date, _KIND if kind else "", kind, _LENGTH, length, "\r\n", response.fixed]
     for name, value in response.headers:
-        parts.append(name)
-        parts.append(": ")
+        field = _STARTS.get(name)
+        parts.append(_start(name) if field is None else field)
         parts.append(value)
         parts.append("\r\n")
     parts.append("\r\n")
     return "".join(parts).encode("latin-1") + body
+
+
+def _start(name: str) -> str:
+    """Returns the beginning of a field's line, and remembers it for the next responses."""
+    start = f"{name}: "
+    if len(start) <= _LONGEST_START:
+        if len(_STARTS) >= _MOST_STARTS:  # back ends choose names too
+            _STARTS.clear()
+        _STARTS[name] = start
+    return start
 
 
 def stream_head(response: Response, date: str, connection: str, framing: str) -> bytes:

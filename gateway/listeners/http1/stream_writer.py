@@ -13,7 +13,10 @@ from gateway.status import StatusError
 
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
 _WITHOUT_CONTENT = (204, 205, 304)
-_BATCH_BYTES = 64 * 1024
+# As much as one read of a back end's connection brings, so that it is sent on in one write.
+_BATCH_BYTES = 256 * 1024
+# Below this size, to join pieces costs less than a write of several.
+_JOINED_BYTES = 16 * 1024
 _LINGER_ZERO = pack("ii", 1, 0)
 
 
@@ -123,16 +126,19 @@ class StreamWriter:
             self._flush()
 
     def _flush(self, end: bytes = b"") -> None:
-        # Joined in one go, because the pieces may be large.
-        if self._chunked and self._waiting_bytes:  # an empty chunk would end the stream
-            size = b"%x\r\n" % self._waiting_bytes
-            data = b"".join((self._head, size, *self._waiting, b"\r\n", end))
-        else:
-            data = b"".join((self._head, *self._waiting, end))
+        head, pieces, size = self._head, self._waiting, self._waiting_bytes
         self._head, self._waiting, self._waiting_bytes = b"", [], 0
-        if data and self._connection.transport is not None:
-            self._sent_s = self._loop.time()
-            self._connection.send_now(data)
+        if self._chunked and size:  # an empty chunk would end the stream
+            head += b"%x\r\n" % size
+            end = b"\r\n" + end
+        if not (head or size or end) or self._connection.transport is None:
+            return
+        self._sent_s = self._loop.time()
+        pieces = [head, *pieces, end]
+        if size > _JOINED_BYTES:
+            self._connection.send_pieces(pieces)
+        else:
+            self._connection.send_now(b"".join(pieces))
 
 
 def reset(transport: asyncio.WriteTransport | None) -> None:

@@ -338,7 +338,12 @@ def _key(key_id: str, parts: Sequence[bytes | None]) -> KeyRecord:
 
 
 def _taken(allowed: int, remaining: int, wait_s: bytes, reset_s: bytes) -> Taken:
-    return Taken(bool(allowed), remaining, float(wait_s), float(reset_s))
+    return Taken(
+        allowed=bool(allowed),
+        remaining=remaining,
+        retry_after_s=float(wait_s),
+        reset_after_s=float(reset_s),
+    )
 
 
 def _escape_pattern(text: str) -> str:

@@ -81,6 +81,8 @@ class AccessLines:
         self._shown = _ShownTexts()
         self._paths = _ShownTexts()
         """Those of stored replies, which come again."""
+        self._identities: dict[str, tuple[Principal, str]] = {}
+        """The members of principals, by the names of their credentials."""
         self._rpcs: dict[Binding, str] = {}
         module = native_module()
         self._native: NativeLine | None = None if module is None else module.access_line
@@ -180,6 +182,17 @@ class AccessLines:
         return known
 
     def _identity(self, principal: Principal) -> str:
+        """Returns the members of a principal, made once for the calls with its credential."""
+        known = self._identities.get(principal.credential)
+        if known is not None and known[0] is principal:
+            return known[1]
+        made = self._identity_of(principal)
+        if len(self._identities) >= _MOST_REMEMBERED:
+            self._identities.clear()
+        self._identities[principal.credential] = (principal, made)
+        return made
+
+    def _identity_of(self, principal: Principal) -> str:
         shown = self._shown
         fields = f',"enduser.id":{shown.of(principal.name)}'
         if principal.client:
@@ -271,10 +284,7 @@ def _attempt(attempt: Attempt) -> str:
 
 def _has_an_end(binding: Binding | None) -> bool:
     """True if a request can be slow: a stream has no expected duration."""
-    if binding is None:
-        return False
-    method = binding.method
-    return not (method.client_streaming or method.server_streaming)
+    return binding is not None and not binding.method.streams
 
 
 def _query(query: str, binding: Binding | None) -> str:

@@ -1,5 +1,7 @@
 """Counts streaming calls in progress, and their messages."""
 
+from functools import partial
+
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
 from gateway.telemetry.metrics.metric import CellWriter, Count
 
@@ -18,17 +20,13 @@ class StreamMetrics:
 
     def opened(self) -> None:
         """Counts a stream that has begun."""
-        self._change(1)
+        self._open += 1
+        self._writer.set(self._open_at, self._open)
 
-    def ended(self) -> None:
-        """Counts a stream that has ended."""
-        self._change(-1)
-
-    def _change(self, by: int) -> None:
-        self._open += by
+    def ended(self, _: object) -> None:
+        """Counts a stream that has ended, with any code."""
+        self._open -= 1
         self._writer.set(self._open_at, self._open)
 
     def _counter(self, direction: str) -> Count:
-        writer = self._writer
-        at = writer.child(MESSAGES, (direction,))
-        return lambda: writer.add(at)
+        return partial(self._writer.add, self._writer.child(MESSAGES, (direction,)))

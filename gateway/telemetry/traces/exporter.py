@@ -190,7 +190,4 @@ class SpanExporter:
 
 def _is_unary(record: Record) -> bool:
     """Returns False for a stream, which has no expected duration."""
-    if record.binding is None:
-        return False
-    method = record.binding.method
-    return not (method.client_streaming or method.server_streaming)
+    return record.binding is not None and not record.binding.method.streams

@@ -7,30 +7,34 @@ from gateway.status import Code, StatusError
 from gateway.transcoding.routing.percent import decode
 from gateway.transcoding.routing.template import Literal, Template
 
-_SHOWN_LENGTH: Final = 200
-# A constant, because looking up an enum member takes as long as a small function call.
-_NOT_FOUND: Final = Code.NOT_FOUND
+SHOWN_LENGTH: Final = 200
+"""The length of a method or path up to which a message shows all of it."""
 
 
 def no_match(
     http_method: str, path: str, allowed: Sequence[str] = (), wrong_method_status: int = 405
 ) -> StatusError:
     """The 404 of a request; or another status, usually 405, if its path allows other methods."""
-    request = f"{_shown(http_method)} {_shown(path)}"
+    text = no_route(_shown(http_method), _shown(path))
     if not allowed or wrong_method_status == 404:
-        return StatusError(_NOT_FOUND, f"no route for {request}")
+        return StatusError(Code.NOT_FOUND, text)
     listed = ", ".join(allowed)
     return StatusError(
         Code.UNIMPLEMENTED,
-        f"no route for {request}; the path allows {listed}",
+        f"{text}; the path allows {listed}",
         http_status=wrong_method_status,
         headers=[("Allow", listed)],
     )
 
 
+def no_route(http_method: str, path: str) -> str:
+    """The message for a request that no route serves, in which both are shown as they are."""
+    return f"no route for {http_method} {path}"
+
+
 def _shown(text: str) -> str:
     """Makes `text` safe for a message: shortened, and without control characters."""
-    cut = text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+    cut = text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
     if cut.isprintable():
         return cut
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

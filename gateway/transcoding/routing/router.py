@@ -36,7 +36,6 @@ from gateway.transcoding.routing.trie import (
     Node,
     descend,
     grow_leaf,
-    leads_nowhere,
 )
 
 T = TypeVar("T")
@@ -158,8 +157,7 @@ class Router(Generic[T]):
         self._has_tiers = len({entry.tier for entry in entries}) > 1
         # With tiers, the first match of the fast search below may not be the right one; nor may it
         # if an unknown verb is no data.
-        is_fast = not (self._has_tiers or options.every_verb)
-        self._plain_start: Node[T] = self._start if is_fast else Node()
+        self._is_fast = not (self._has_tiers or options.every_verb)
 
     def match(self, http_method: str, path: str) -> Match[T]:
         """Finds the most specific target for `http_method` on `path`.
@@ -186,23 +184,31 @@ class Router(Generic[T]):
         if "%" not in path and "/." not in path and "//" not in path and path.isascii():
             segments = path.split("/")
             verb = ""
+            # True while it is certain that a search would find nothing either. It reads a last
+            # segment in several ways, and refuses paths that do not begin with a slash.
+            is_all = not segments[0] and bool(segments[-1])
             if ":" in segments[-1]:
+                is_all = False
                 last, _, verb = segments[-1].rpartition(":")
                 verb = verb if verb in self._verbs else ""
                 segments[-1] = last if verb else segments[-1]
-            node = self._plain_start
+            node = self._start
             for segment in segments:
-                child = node.literals.get(segment) or node.wildcard
+                child = node.literals.get(segment)
+                if node.deep is not None or (child is not None and node.wildcard is not None):
+                    is_all = False  # there is another way
+                child = child or node.wildcard
                 if child is None:
                     break
                 node = child
             else:
                 methods = node.leaves.get(verb)
-                if methods is not None and segments[-1]:
+                if methods is not None and segments[-1] and self._is_fast:
                     entry = methods.get(http_method) or methods.get(ANY_METHOD)
                     if entry is not None:
                         return Match(entry.target, entry.plain(segments))
-            if not verb and leads_nowhere(self._start, segments) and "\0" not in path:
+                is_all = is_all and node.deep is None and not node.leaves
+            if is_all and "\0" not in path:
                 return None
         return self._search(http_method, path)
 

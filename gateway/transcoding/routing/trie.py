@@ -86,28 +86,6 @@ def descend(start: Node[T], texts: list[str]) -> list[Node[T]]:
     return found
 
 
-def leads_nowhere(start: Node[T], segments: list[str]) -> bool:
-    """True if it is certain that no template fits these segments, which need no decoding.
-
-    Follows the only way through the trie. Where there are two, only a search can tell.
-    """
-    if segments[0] or not segments[-1] or ":" in segments[-1]:
-        return False
-    node = start
-    for segment in segments:
-        if node.deep is not None:
-            return False
-        child = node.literals.get(segment)
-        if child is None:
-            child = node.wildcard
-            if child is None:
-                return True
-        elif node.wildcard is not None:
-            return False
-        node = child
-    return node.deep is None and not node.leaves
-
-
 def _literal_places(template: Template) -> str:
     """A sort key for the places of literals before any `**`: further left is smaller."""
     places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]

@@ -12,8 +12,12 @@ from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.streams.deframing import Deframer
 from gateway.transcoding.streams.form import Field, File, Form, FormFields
 
-PIECE_BYTES = 64 * 1024
-"""The largest piece of a raw body in one message."""
+PIECE_BYTES = 256 * 1024
+"""The largest piece of a raw body in one message.
+
+A connection is read in pieces of nearly this size, which are messages as they come. Servers of
+gRPC accept 4 MB in a message unless they are told otherwise.
+"""
 
 
 class MessageDecoder:

@@ -10,6 +10,7 @@ import pytest
 from gateway.status import Code
 from tests.support.http import RawClient
 from tests.support.polling import until
+from tests.support.stream_backend import large_pieces
 from tests.support.streaming import CHANNELS, Stage, open_stage
 
 
@@ -40,7 +41,7 @@ async def test_a_raw_upload_arrives_in_pieces(stage: Stage, session: aiohttp.Cli
     assert (first.topic, first.number, first.file.content_type) == ("t", 5, "image/png")
     assert rest
     assert all(not one.topic and not one.file.content_type for one in rest)
-    assert all(int(one.file.data) <= 64 * 1024 for one in stage.backend.received)
+    assert all(int(one.file.data) <= 256 * 1024 for one in stage.backend.received)
 
 
 async def test_json_that_is_a_file_is_not_looked_at(
@@ -86,6 +87,12 @@ async def test_a_download_states_its_length_where_the_back_end_does(
     async with session.get("/v1/unsized/give") as response:
         assert "Content-Length" not in response.headers
         assert await response.read() == b"0123456789"
+
+
+async def test_a_large_download_arrives_unchanged(session: aiohttp.ClientSession) -> None:
+    async with session.get("/v1/large/give") as response:
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        assert await response.read() == b"".join(large_pieces())
 
 
 async def test_a_part_can_be_asked_for(session: aiohttp.ClientSession) -> None:

@@ -13,6 +13,7 @@ from websockets.typing import Subprotocol
 
 from gateway.status import Code
 from tests.support.polling import still, until
+from tests.support.stream_backend import large_pieces
 from tests.support.streaming import Stage, open_stage
 from tests.support.tls import Files
 from tests.support.websocket import JSON, finish, hear, say
@@ -56,6 +57,11 @@ async def test_a_client_that_leaves_cancels_the_call(files: Files) -> None:
             answer.close()
         await until(lambda: not stage.backend.running, within_s=1.0)
         await until(lambda: stage.endings.codes == [Code.CANCELLED])
+
+
+async def test_a_large_download_arrives_unchanged(files: Files) -> None:
+    async with secured_stage(files) as (_, session), session.get("/v1/large/give") as answer:
+        assert await answer.read() == b"".join(large_pieces())
 
 
 async def test_who_reads_slowly_holds_the_back_end_back(files: Files) -> None:

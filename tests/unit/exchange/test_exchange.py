@@ -43,6 +43,30 @@ async def test_an_answered_call_ends_ok_and_is_recorded_with_what_its_client_get
     assert record.binding.method.name == "GetItem"
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        pytest.param("/nowhere", "/nowhere", id="as it came"),
+        pytest.param('/a"b\\c', '/a"b\\c', id="what JSON escapes"),
+        pytest.param("/a\x1b[31m\u202e", r"/a\x1b[31m\u202e", id="control characters"),
+        pytest.param("/" + "x" * 500, "/" + "x" * 199 + "...", id="cut"),
+        pytest.param("/" + "x" * 199, "/" + "x" * 199, id="just short enough"),
+    ],
+)
+async def test_a_path_without_a_route_is_shown_safely(path: str, shown: str) -> None:
+    records = Records()
+    exchange = Exchange(make_site(Upstream(), observers=[records]))
+    response = await exchange.answer(make_request(path, X_Request_Id="mine"))
+    message = f"no route for GET {shown}"
+    assert json.loads(response.body) == {
+        "error": {"code": 404, "message": message, "status": "NOT_FOUND"}
+    }
+    assert response.content_type == "application/json"
+    assert names(response) == ["Vary", "X-Request-Id"]
+    (record,) = records
+    assert (record.status, record.code, record.binding) == (404, Code.NOT_FOUND, None)
+
+
 async def test_a_request_without_an_id_gets_one_of_its_own() -> None:
     exchange, ids = Exchange(make_site(Upstream())), set()
     for sent in ({}, {}, {"X_Request_Id": "not well-formed"}):

@@ -60,7 +60,7 @@ def converse(
     return StreamingCall(calls, request, METHODS[kind], 0.0, **opened), upstream, source
 
 
-async def read_one() -> bytes:
+async def read_one(_: Callable[[], None]) -> bytes:
     return b"one"
 
 

@@ -67,3 +67,11 @@ def test_headers_of_the_gateway_replace_those_of_a_back_end_but_cookies() -> Non
         ("x-a", "own"),
         ("set-cookie", "own=1"),
     ]
+
+
+def test_headers_of_a_back_end_with_other_names_stay() -> None:
+    theirs = [("X-A", "theirs"), ("x-bc", "theirs"), ("Set-Cookie", "a=1")]
+    response = Response(200, theirs, b"", "text/plain", trailers=[("x-c", "t"), ("x-d", "t")])
+    response.state([("X-B", "own"), ("X-C", "own"), ("Set-Cookie", "b=1")])
+    assert response.headers == [*theirs, ("X-B", "own"), ("X-C", "own"), ("Set-Cookie", "b=1")]
+    assert response.trailers == [("x-d", "t")]

@@ -298,6 +298,27 @@ def test_data_that_is_skipped_counts_in_the_window_of_the_connection(
     assert ear.told[-1] == ("headers", "0", True)
 
 
+@pytest.mark.parametrize("size", [65_537, 70_000, 98_304, 5 * 16_393 - 4, 5 * 16_393, 250_000])
+@pytest.mark.parametrize("work", [1, 3, 500])
+def test_frames_are_whole_wherever_large_reads_are_cut(
+    connection: Connection, size: int, work: int
+) -> None:
+    stream, ear = start(connection)
+    bodies = [random.Random(n).randbytes(16_384) for n in range(40)]
+    come = peer.response(stream.id) + b"".join(peer.data(stream.id, body) for body in bodies)
+    come += peer.trailers(stream.id)
+    for number, at in enumerate(range(0, len(come), size)):
+        connection.receive(come[at : at + size], work)
+        while connection.has_more and number % 2:  # else more comes while frames wait
+            connection.receive(b"", work)
+    connection.receive(b"")
+    assert ear.told == [
+        ("headers", "200", False),
+        *(("data", body, False) for body in bodies),
+        ("headers", "0", True),
+    ]
+
+
 def many(one: bytes, times: int) -> Callable[[int], bytes]:
     return lambda _stream: one * times
 
@@ -529,6 +550,7 @@ def test_losing_the_socket_ends_every_call(connection: Connection) -> None:
         pytest.param(lambda i: peer.data(i, b"a") * 2 + peer.trailers(i), id="two frames"),
         pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i + 2), id="another's"),
         pytest.param(lambda i: peer.data(i, b"a") + peer.trailers(i + 2), id="another's trailers"),
+        pytest.param(lambda i: peer.data(i + 2, b"a") + peer.trailers(i), id="another's data"),
         pytest.param(
             lambda i: peer.frame(frames.DATA, frames.PADDED, i, b"\x01ab\0") + peer.trailers(i),
             id="padded",

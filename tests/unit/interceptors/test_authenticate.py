@@ -34,7 +34,7 @@ class Scripted:
     def __init__(self, *answers: Principal | StatusError | None) -> None:
         self.answers = list(answers)
 
-    def recall(self, call: Call) -> MustAsk:
+    def recall(self, call: Call, _: str | None) -> MustAsk:
         return MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:

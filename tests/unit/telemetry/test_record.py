@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from gateway.call import Principal
 from gateway.config.log import LogOptions
 from gateway.exchange.calls import RequestLog
-from gateway.status import Code
+from gateway.status import Attempt, Code
 from gateway.telemetry import record as record_module
 from gateway.telemetry.logs.opening import open_logs
 from gateway.telemetry.masking import PathMasks
@@ -15,11 +16,15 @@ from tests.support.entries import bindings
 from tests.support.site import PEER, Records, make_request
 
 MASKS = PathMasks(bindings().values())
+ATTEMPT = Attempt("a:1", 0, False, 1.0, 2.0, Code.OK)
 
 
 def note(log: RequestLog, *, started_s: float = 0.0) -> None:
     request = make_request("/v1/holders/ada?a=b", User_Agent="me", traceparent="00-a-b-01")
-    request.id, request.body_bytes = "id", 7
+    request.id, request.body_bytes, request.client = "id", 7, "192.0.2.9"
+    request.principal, request.cache_result = Principal("ann"), "miss"
+    request.split, request.attempts = ("halves", "blue"), (ATTEMPT,)
+    request.http_version, request.first_byte_s, request.back_end_failed = "1.0", 5.5, True
     log.note(request, None, 404, Code.NOT_FOUND, 5, started_s or time.monotonic())
 
 
@@ -38,7 +43,11 @@ def test_a_record_states_how_a_request_ended() -> None:
     )
     assert (one.status, one.code, one.binding) == (404, Code.NOT_FOUND, None)
     assert (one.request_bytes, one.response_bytes) == (7, 5)
-    assert (one.peer, one.client, one.principal) == (PEER, PEER, None)
+    assert (one.peer, one.client, one.principal) == (PEER, "192.0.2.9", Principal("ann"))
+    assert (one.cache_result, one.split) == ("miss", ("halves", "blue"))
+    assert one.attempts == (ATTEMPT,)
+    assert (one.http_version, one.first_byte_s, one.back_end_failed) == ("1.0", 5.5, True)
+    assert one.trace is None
     assert (one.user_agent, one.traceparent) == ("me", "00-a-b-01")
     assert one.masks is MASKS
 
@@ -77,7 +86,7 @@ def test_every_observer_gets_the_same_record_in_the_order_they_stand() -> None:
 
 def test_without_observers_no_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr("gateway.exchange.calls.Record", lambda **_: made.append(1))
+    monkeypatch.setattr("gateway.exchange.calls.Record", lambda *_: made.append(1))
     note(RequestLog([], MASKS))
     assert made == []
 

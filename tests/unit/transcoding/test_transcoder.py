@@ -9,7 +9,7 @@ from google.rpc.status_pb2 import Status
 
 from gateway.config.model import Config
 from gateway.schema.catalog import build_schema
-from gateway.status import Code, FieldViolation, StatusError, invalid_fields
+from gateway.status import Code, FieldViolation, RefusedAlike, StatusError, invalid_fields
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.routing.router import Match
 from gateway.transcoding.streams.framing import NDJSON
@@ -198,6 +198,26 @@ def test_a_failure_without_details_is_json_like_any_other(message: str, *, prett
     indent = 2 if pretty else None
     expected = json.dumps(document, ensure_ascii=False, indent=indent, separators=separators)
     assert made == expected.encode()
+
+
+@pytest.mark.parametrize("shape", ["aip193", "status", "problem"])
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize("accept", [None, "*/*", "text/html", PROTOBUF])
+@pytest.mark.parametrize("message", ["plain", 'a "b" \\ c', "a\n\0\x7f", "é😀", "\udcff"])
+def test_a_failure_that_is_no_error_is_written_as_one_that_is(
+    message: str, accept: str | None, shape: str, *, pretty: bool
+) -> None:
+    made = transcoder(errors=shape, json={"pretty": pretty})
+    error = StatusError(Code.UNAUTHENTICATED, message)
+    expected = repr(made.encode_error(error, accept))
+    plain = made.encode_plain_error(error.code, message, accept)
+    assert (plain is not None) == (
+        message == "plain" and accept != PROTOBUF and shape == "aip193" and not pretty
+    )
+    assert plain is None or repr(plain) == expected
+    refused = RefusedAlike(error.code, message, [("WWW-Authenticate", "Bearer")])
+    for _ in range(2):
+        assert repr(made.encode_refusal(refused, accept)) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
@@ -37,30 +36,12 @@ _BATCH_BYTES = 64 * 1024
 _CLOSE_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a call, and the close frame that reports it to the client."""
+class Ending(NamedTuple):
+    """The end of a call, which its last text frame and the close frame report to the client."""
 
     error: StatusError | None = None
-    close: int | None = None
+    close_code: int | None = None
     """A close code that is more exact than the canonical code."""
-
-    @property
-    def code(self) -> Code:
-        """The canonical code."""
-        return Code.OK if self.error is None else self.error.code
-
-    @property
-    def close_code(self) -> int:
-        """The code of the close frame."""
-        if self.close is not None:
-            return self.close
-        return NORMAL if self.error is None else CODE_BASE + self.error.code
-
-    @property
-    def reason(self) -> str:
-        """The reason of the close frame, as text for people."""
-        return "" if self.error is None else f"{self.error.code.name}: {self.error.message}"
 
 
 class Session(NamedTuple):
@@ -69,8 +50,10 @@ class Session(NamedTuple):
     call: StreamingCall
     encode: Encode
     """Encodes the payload of a reply."""
+    ok_text: bytes
+    """The last text frame of a call that succeeded."""
     encode_status: Callable[[StatusError], bytes]
-    """Encodes the last text frame, which states how the call ended."""
+    """Encodes the last text frame of a call that failed."""
     ended: Callable[[Code, int], None]
     """Called with the code of the ended call and the number of bytes sent."""
 
@@ -94,7 +77,8 @@ class WebSocket:
         self._is_protobuf = is_protobuf
         self._messages_left = max_messages
         self._limit_bytes = limit_bytes
-        self._session: Session | None = None
+        self.session: Session
+        """The call to carry; must be set before `run`."""
         self._connection: SocketConnection | None = None
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -161,30 +145,25 @@ class WebSocket:
             self._reader = self._loop.create_future()
             await self._reader
 
-    def set_session(self, session: Session) -> None:
-        """Sets the call to carry; must be called before `run`."""
-        self._session = session
-
     async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
         """Serves the call to its end, reports the end, and waits briefly for the client to close.
 
         Raises:
             CancelledError, ConnectionError: the client has disconnected; the call has been ended.
         """
-        session, self._connection = self._session, connection
-        assert session is not None  # noqa: S101 - `set_session` was called before
+        session, self._connection = self.session, connection
         code = Code.CANCELLED
         try:
             connection.send_now(head)
             self.receive(early)
             ending = await self._run_call(session)
-            code = ending.code
+            code = Code.OK if ending.error is None else ending.error.code
         finally:
             try:
                 await session.call.end(code)
             finally:
                 session.ended(code, self.sent_bytes)
-        await self._close(ending, session.encode_status)
+        await self._close(ending, session)
 
     async def _run_call(self, session: Session) -> Ending:
         pump = asyncio.ensure_future(self._pump(session))
@@ -223,11 +202,17 @@ class WebSocket:
             return Ending(StatusError(Code.INTERNAL, "internal error"))
         return Ending()
 
-    async def _close(self, ending: Ending, encode_status: Callable[[StatusError], bytes]) -> None:
+    async def _close(self, ending: Ending, session: Session) -> None:
         if self._frames.is_open:
-            error = ending.error or StatusError(Code.OK, "")
-            self._send(self._frames.text(encode_status(error)))
-            self._send(self._frames.close(ending.close_code, ending.reason))
+            error = ending.error
+            if error is None:
+                text, close_code, reason = session.ok_text, NORMAL, ""
+            else:
+                text = session.encode_status(error)
+                close_code = ending.close_code or CODE_BASE + error.code
+                reason = f"{error.code.name}: {error.message}"
+            self._send(self._frames.text(text))
+            self._send(self._frames.close(close_code, reason))
         self._flush()
         self._read()  # drop unread messages; the client's close frame may follow them
         with suppress(TimeoutError):
@@ -239,13 +224,12 @@ class WebSocket:
             self._early_ending.set_result(ending)
 
     def _read(self) -> None:
-        """Parses received bytes, while the queue has room."""
-        if not self._is_reading_later:  # otherwise its time in this turn of the loop is used up
-            self._read_parts()
+        """Parses received bytes in pieces, while the queue has room.
 
-    def _read_parts(self) -> None:
-        """Parses received bytes in pieces, and yields to other connections after `TURN_LIMIT_S`."""
-        self._is_reading_later = False
+        Yields to other connections after `TURN_LIMIT_S`.
+        """
+        if self._is_reading_later:  # its time in this turn of the loop is used up
+            return
         frames = self._frames
         until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._has_room():
@@ -256,7 +240,11 @@ class WebSocket:
                 self._unread = self._unread[frames.piece_bytes :]
             for message in frames.feed(piece):
                 self._accept(message)
-            self._send_control_frames()
+            # For example pongs; none while the client reads too slowly, or one that sends pings and
+            # never reads could fill the memory.
+            pending = frames.data_to_send()
+            if pending and self._connection is not None and not self._connection.writing_paused:
+                self._send(pending)
             if frames.peer_closed:
                 self._on_peer_closed()
             if perf_counter() > until_s:
@@ -272,7 +260,11 @@ class WebSocket:
     def _read_later(self) -> None:
         if not self._is_reading_later and self._connection is not None:
             self._is_reading_later = True
-            self._connection.later(self._read_parts)
+            self._connection.later(self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_reading_later = False
+        self._read()
 
     def _has_room(self) -> bool:
         """True if more can be parsed; after the end of the call, messages are dropped."""
@@ -286,15 +278,6 @@ class WebSocket:
             else:
                 self._received_s = self._loop.time()
                 self._connection.resume()
-
-    def _send_control_frames(self) -> None:
-        """Sends control frames, for example pongs, unless the client reads too slowly.
-
-        Without this limit, a client that sends pings and never reads could fill the memory.
-        """
-        pending = self._frames.data_to_send()
-        if pending and self._connection is not None and not self._connection.writing_paused:
-            self._send(pending)
 
     def _on_peer_closed(self) -> None:
         """Ends the call: the client has closed, or has violated the protocol."""

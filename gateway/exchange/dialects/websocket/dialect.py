@@ -1,6 +1,5 @@
 """The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache, partial
@@ -12,8 +11,8 @@ from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
-from gateway.status import Code, invalid_argument
-from gateway.transcoding.binding import Binding, RouteMatch
+from gateway.status import Code, StatusError, invalid_argument
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
@@ -26,6 +25,7 @@ class WebSocketDialect:
         self._options = parts.config.websocket
         self._limits = parts.config.limits
         self._transcoder = parts.transcoder
+        self._ok_text = parts.transcoder.encode_status(StatusError(Code.OK, ""))
         self._calls = parts.calls
         self._log = parts.log
         self.fail = parts.rendering.failure
@@ -39,10 +39,10 @@ class WebSocketDialect:
         Raises:
             StatusError: no streaming method has this path.
         """
-        match = self._transcoder.preferred(request.path, _streams)
+        match = self._transcoder.preferred(request.path, lambda one: one.method.streams)
         if match is None:
             return self._transcoder.match("GET", request.path)  # raises the error
-        if not _streams(match.target):
+        if not match.target.method.streams:
             name = match.target.method.name
             raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
         return match
@@ -63,6 +63,8 @@ class WebSocketDialect:
             if is_protobuf
             else self._transcoder.encoder(match, None)
         )
+        streams_requests = match.target.method.client_streaming
+        max_messages = None if streams_requests else int(match.target.body is not None)
         limits = self._limits
         frames = Frames(
             limits.stream_message_bytes, limits.decompression_ratio, handshake.extensions
@@ -71,7 +73,7 @@ class WebSocketDialect:
             frames,
             self._options,
             is_protobuf=is_protobuf,
-            max_messages=_max_messages(match),
+            max_messages=max_messages,
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
@@ -80,7 +82,7 @@ class WebSocketDialect:
             request.body_bytes = socket.received_bytes
             self._log.note(request, match, 101, code, sent_bytes, started_s)
 
-        socket.set_session(Session(call, encode, self._transcoder.encode_status, note))
+        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, note)
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
@@ -96,7 +98,6 @@ class WebSocketDialect:
     ) -> StreamingCall:
         """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
-        reading = asyncio.get_running_loop().create_future()
         # Made once, after the guards: for the messages, and to report an invalid query.
         decoder = cache(
             partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
@@ -105,12 +106,9 @@ class WebSocketDialect:
             messages = partial(_messages, decoder, socket)
             call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         else:
-
-            async def read() -> bytes:
-                return await self._read(request, match, socket, reading, protobuf=protobuf)
-
+            read = partial(self._read, request, match, socket, protobuf=protobuf)
             call = StreamingCall(self._calls, request, method, started_s, read=read)
-        await _wait_until_admitted(call, reading)
+        await call.admitted()
         if method.client_streaming:
             decoder()  # fails now, while the response can still be an HTTP status
         return call
@@ -120,14 +118,14 @@ class WebSocketDialect:
         request: Request,
         match: RouteMatch,
         socket: WebSocket,
-        reading: "asyncio.Future[None]",
+        on_admitted: Callable[[], None],
         *,
         protobuf: bool,
     ) -> bytes:
         """Reads the single request of a method that streams only replies."""
         payload = b""
         if match.target.body is not None:
-            reading.set_result(None)
+            on_admitted()
             async with aclosing(socket.payloads()) as payloads:
                 payload = await anext(payloads, b"")
         kind = PROTOBUF_TYPES[0] if protobuf else JSON
@@ -146,24 +144,3 @@ async def _messages(
     default = decoder.default_message()
     if default is not None:
         yield default
-
-
-def _streams(binding: Binding) -> bool:
-    return binding.method.client_streaming or binding.method.server_streaming
-
-
-def _max_messages(match: RouteMatch) -> int | None:
-    if match.target.method.client_streaming:
-        return None
-    return 0 if match.target.body is None else 1
-
-
-async def _wait_until_admitted(call: StreamingCall, reading: "asyncio.Future[None]") -> None:
-    """Returns after the guards have admitted the call, even if its request has not arrived."""
-    admission = asyncio.ensure_future(call.admitted())
-    try:
-        await asyncio.wait((admission, reading), return_when=asyncio.FIRST_COMPLETED)
-        if admission.done():
-            admission.result()
-    finally:
-        admission.cancel()

@@ -54,9 +54,8 @@ class Message:
 class _Protocol(ServerProtocol):
     """The library's protocol, whose reasons for a failure are those of the gateway."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(state=State.OPEN, max_size=limit_bytes, logger=_log)
-        self._limit_bytes = limit_bytes
+    limit_bytes: int
+    """The maximum size of a message."""
 
     def fail(self, code: int, reason: str = "") -> None:
         """Fails the connection; the library calls it with a text that clients do not get."""
@@ -68,7 +67,7 @@ class _Protocol(ServerProtocol):
 
     def _reason(self, code: int, said: str) -> str:
         if code == CloseCode.MESSAGE_TOO_BIG:
-            return f"a message is larger than {self._limit_bytes} bytes"
+            return f"a message is larger than {self.limit_bytes} bytes"
         if code == CloseCode.INVALID_DATA:
             return _NOT_UTF8
         return _BROKEN_RULES.get(said, "expected frames of RFC 6455")
@@ -81,8 +80,8 @@ class Frames:
         self, limit_bytes: int, ratio: int = 100, extensions: Iterable[Extension] = ()
     ) -> None:
         """Takes the maximum size of a message, and the maximum compression ratio."""
-        protocol = _Protocol(limit_bytes)
-        protocol.extensions = list(extensions)
+        protocol = _Protocol(state=State.OPEN, max_size=limit_bytes, logger=_log)
+        protocol.limit_bytes, protocol.extensions = limit_bytes, list(extensions)
         self._protocol = protocol
         self._is_compressed = bool(protocol.extensions)
         self._max_piece_bytes = _COMPRESSED_PIECE_BYTES if self._is_compressed else _MAX_PIECE_BYTES
@@ -158,17 +157,14 @@ class Frames:
         self._inflated_bytes += len(frame.data)
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
-            if frame.fin:
-                self._complete(bytes(frame.data), messages)
-                return
-            self._parts = bytearray()
-        assert self._parts is not None  # noqa: S101 - the library rejects others
-        self._parts += frame.data
-        if frame.fin:
-            payload, self._parts = bytes(self._parts), None
-            self._complete(payload, messages)
-
-    def _complete(self, payload: bytes, messages: list[Message]) -> None:
+        if self._parts is not None:
+            self._parts += frame.data
+        elif not frame.fin:
+            self._parts = bytearray(frame.data)
+        if not frame.fin:
+            return
+        payload = bytes(frame.data if self._parts is None else self._parts)
+        self._parts = None
         if self._is_text and not payload.isascii():
             try:
                 payload.decode()

@@ -195,31 +195,33 @@ class ListValue(SizedValue):
             return failures.expected("an array", tree)
         start = len(out)
         if not self.head:
-            return self._write_items(tree, out, depth, failures)
+            return write_items(self.item, tree, out, depth, failures)
         out.append(b"")
-        size = self._write_items(tree, out, depth, failures)
+        size = write_items(self.item, tree, out, depth, failures)
         if size == 0:
             del out[start:]
             return 0
         head = out[start] = with_size(self.head, self.short, size)
         return len(head) + size
 
-    def _write_items(
-        self, items: Iterable[object], out: list[bytes], depth: int, failures: Failures
-    ) -> int:
-        value, size = self.item, 0
-        failed = failures.count
-        start = len(out)
-        for index, item in enumerate(items):
-            size += value.write(item, out, depth, failures)
-            if failures.count != failed:
-                failures.prefix(failed, f"[{index}]")
-                failed = failures.count
-                if failures.is_full:
-                    return 0
-            if len(out) - start > MANY:
-                start = join_from(start, out)
-        return size
+
+def write_items(
+    value: Value, items: Iterable[object], out: list[bytes], depth: int, failures: Failures
+) -> int:
+    """Appends the items of an array, each as `value`; returns their size."""
+    size = 0
+    failed = failures.count
+    start = len(out)
+    for index, item in enumerate(items):
+        size += value.write(item, out, depth, failures)
+        if failures.count != failed:
+            failures.prefix(failed, f"[{index}]")
+            failed = failures.count
+            if failures.is_full:
+                return 0
+        if len(out) - start > MANY:
+            start = join_from(start, out)
+    return size
 
 
 class MapValue(SizedValue):

@@ -15,6 +15,7 @@ from gateway.transcoding.json.reading.keys import Keys
 from gateway.transcoding.json.reading.messages import (
     MANY,
     MessagePlan,
+    MessageValue,
     Pairs,
     Plan,
     Value,
@@ -22,6 +23,7 @@ from gateway.transcoding.json.reading.messages import (
     too_deep,
     with_few_keys,
     with_size,
+    write_items,
 )
 from gateway.transcoding.text_forms import in_range, parse_duration, parse_timestamp
 from gateway.transcoding.wire import (
@@ -147,14 +149,10 @@ _NUMBER: Final = tag(2, FIXED64)
 _STRING: Final = tag(3, LENGTH)
 _FALSE: Final = tag(4, VARINT) + b"\x00"
 _TRUE: Final = tag(4, VARINT) + b"\x01"
-_STRUCT: Final = tag(5, LENGTH)
-_LIST: Final = tag(6, LENGTH)
 # The only field of a Struct, of a ListValue and of a FieldMask; the key of an entry.
 _FIRST: Final = tag(1, LENGTH)
 _SECOND: Final = tag(2, LENGTH)
 _SHORT_STRING: Final = short_heads(_STRING)
-_SHORT_STRUCT: Final = short_heads(_STRUCT)
-_SHORT_LIST: Final = short_heads(_LIST)
 _SHORT_FIRST: Final = short_heads(_FIRST)
 _SHORT_SECOND: Final = short_heads(_SECOND)
 
@@ -248,6 +246,11 @@ class ArrayPlan(Plan):
         return failures.expected("an array", tree)
 
 
+_STRUCT: Final = MessageValue(tag(5, LENGTH), StructPlan())
+_LIST: Final = MessageValue(tag(6, LENGTH), ArrayPlan())
+_ITEM: Final = MessageValue(_FIRST, FreePlan())
+
+
 def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
@@ -259,17 +262,9 @@ def _write_value(tree: object, out: list[bytes], depth: int, failures: Failures)
         return len(head) + len(payload)
     # One test for each type: machine code makes the union of several anew at each call.
     if type(tree) is tuple or isinstance(tree, LargeObject):
-        at = len(out)
-        out.append(b"")
-        size = _write_struct(tree, out, depth + 1, failures)
-        head = out[at] = with_size(_STRUCT, _SHORT_STRUCT, size)
-        return len(head) + size
+        return _STRUCT.write(tree, out, depth, failures)
     if type(tree) is list or isinstance(tree, LargeArray):
-        at = len(out)
-        out.append(b"")
-        size = _write_array(tree, out, depth + 1, failures)
-        head = out[at] = with_size(_LIST, _SHORT_LIST, size)
-        return len(head) + size
+        return _LIST.write(tree, out, depth, failures)
     if tree is None or tree is True or tree is False:
         out.append(_NULL if tree is None else _TRUE if tree is True else _FALSE)
         return 2
@@ -332,23 +327,7 @@ def _write_pairs(pairs: Pairs, out: list[bytes], depth: int, failures: Failures,
 def _write_array(items: Iterable[object], out: list[bytes], depth: int, failures: Failures) -> int:
     if depth > MAX_DEPTH:
         raise too_deep()
-    size = 0
-    failed = failures.count
-    start = len(out)
-    for index, item in enumerate(items):
-        at = len(out)
-        out.append(b"")
-        written = _write_value(item, out, depth + 1, failures)
-        head = out[at] = with_size(_FIRST, _SHORT_FIRST, written)
-        size += len(head) + written
-        if failures.count != failed:
-            failures.prefix(failed, f"[{index}]")
-            failed = failures.count
-            if failures.is_full:
-                return 0
-        if len(out) - start > MANY:
-            start = join_from(start, out)
-    return size
+    return write_items(_ITEM, items, out, depth, failures)
 
 
 WELL_KNOWN: Final[dict[str, Plan]] = {

@@ -39,7 +39,8 @@ class RpcCall(Listener[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (
-        *("_begun", "_drained", "_due_bytes", "_encoding", "_limit_bytes", "_missing_bytes"),
+        *("_begun", "_drained", "_due_bytes", "_encoding", "_is_large", "_limit_bytes"),
+        "_missing_bytes",
         *("_owed", "_parts", "_share", "deadline_s", "ended", "error", "large_replies"),
         *("metadata", "received_bytes", "sent_bytes", "socket", "started", "stream", "trailers"),
         "upstream",
@@ -70,6 +71,7 @@ class RpcCall(Listener[ResponseHeaders]):
         self._begun = b""
         self._parts: list[bytes | bytearray] | None = None
         self._missing_bytes = 0
+        self._is_large = False
         self._drained: asyncio.Future[None] | None = None
         self._owed = 0
         # The share of the large message that is being received.
@@ -249,17 +251,17 @@ class RpcCall(Listener[ResponseHeaders]):
         parts = self._parts
         if parts is None:
             parts = self._parts = []
-        last = parts[-1] if parts else None
-        if len(data) >= _ALONE_BYTES:
+            self._is_large = self._missing_bytes > LARGE_BYTES
+        size = len(data)
+        self._missing_bytes -= size
+        if size >= _ALONE_BYTES:
             parts.append(data)
-        elif isinstance(last, bytearray):
-            last += data
+        elif parts and isinstance(parts[-1], bytearray):
+            parts[-1] += data
         else:
             parts.append(bytearray(data))
-        self._missing_bytes -= len(data)
-        size = int.from_bytes(self._begun[1:PREFIX_BYTES], "big")
-        if size > LARGE_BYTES:
-            self.on_large(size)
+        if self._is_large:
+            self.on_large(int.from_bytes(self._begun[1:PREFIX_BYTES], "big"))
 
     def _inflated(self, message: CompressedMessage) -> bytes:
         return inflated(message, self._encoding, self._limit_bytes, self.upstream)
@@ -343,8 +345,10 @@ class UnaryCall(RpcCall):
         ):
             self._message = data[PREFIX_BYTES:]
             self.received_bytes = size
-            self.metadata += headers.metadata
-            self.trailers += trailers.metadata
+            if headers.metadata:
+                self.metadata += headers.metadata
+            if trailers.metadata:
+                self.trailers += trailers.metadata
             self.started = self.ended = True
             if not self.done.done():
                 self.done.set_result(None)
@@ -381,10 +385,10 @@ class UnaryCall(RpcCall):
             raise self.error
         if self._message is None:
             raise of_breach(self.upstream)
-        reply = Reply(self._message)
-        reply.metadata, reply.trailers = self.metadata, self.trailers
-        reply.share, self._share = self._share, None
-        if reply.share is None and len(reply.message) > LARGE_BYTES:
+        reply = Reply(self._message, None, self.metadata, self.trailers)
+        if self._share is not None:
+            reply.share, self._share = self._share, None
+        elif len(self._message) > LARGE_BYTES:
             return self._with_share(reply)
         return reply
 

@@ -151,9 +151,16 @@ class Http2Channel(CallOwner):
                 # The time spent waiting is gone: the back end must not work longer than we wait.
                 left_s = deadline_s - self._loop.time()
                 block = self._headers.block(method.path, metadata, left_s)
-        if method.server_streaming:
-            return await self._stream(socket, block, request, deadline_s, traffic)
-        return await self._begin(socket, block, request, deadline_s, traffic)
+        if not method.server_streaming:
+            return await self._begin(socket, block, request, deadline_s, traffic)
+        call = StreamingCall(self._name, self._limit_bytes, socket, self._large_replies)
+        if traffic is not None:
+            traffic.call = call
+        self._start(call, block, request, deadline_s)
+        sender = request if isinstance(request, Sender) else None
+        replies = Replies(call, sender, self.over)
+        await replies.fetch_first()
+        return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
 
     def _begin(
         self,
@@ -180,23 +187,6 @@ class Http2Channel(CallOwner):
             call.fail(unavailable(self._name))
         self._connections.close_all()
         await asyncio.sleep(0)
-
-    async def _stream(
-        self,
-        socket: Http2Socket,
-        block: bytes,
-        request: bytes | Sender,
-        deadline_s: float | None,
-        traffic: Traffic | None,
-    ) -> Reply:
-        call = StreamingCall(self._name, self._limit_bytes, socket, self._large_replies)
-        if traffic is not None:
-            traffic.call = call
-        self._start(call, block, request, deadline_s)
-        sender = request if isinstance(request, Sender) else None
-        replies = Replies(call, sender, self.over)
-        await replies.fetch_first()
-        return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
 
     def _start(
         self, call: RpcCall, block: bytes, request: bytes | Sender, deadline_s: float | None

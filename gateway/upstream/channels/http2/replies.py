@@ -52,7 +52,7 @@ class Replies(MessageStream):
             await self.aclose()
             raise
 
-    async def asend(self, value: None) -> bytes:  # noqa: ARG002 - a generator's signature
+    async def __anext__(self) -> bytes:
         """The next message."""
         if self._closed:
             raise StopAsyncIteration

@@ -30,11 +30,13 @@ class Sender(HeldRequest):
         "_task",
     )
 
+    _call: RpcCall
+    """The call that is sent to now; the task starts with the first one."""
+
     def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
         self._messages = messages
         self._frame = frame
         self._kept: bytearray | None = bytearray()
-        self._call: RpcCall | None = None
         self._moved: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_done = False
@@ -96,13 +98,13 @@ class Sender(HeldRequest):
             self._end()
         except Exception as error:  # noqa: BLE001 - any error of the request fails the call
             self._failure = error
-            self._current().fail(error)
+            self._call.fail(error)
         finally:
             await self._messages.aclose()
 
     async def _send(self, prefix: bytes, message: bytes) -> bool:
         """Sends one message; False if no more are wanted."""
-        call = self._current()
+        call = self._call
         self._keep(prefix, message, call)
         self._sent_bytes += len(message)
         call.sent_bytes = self._sent_bytes
@@ -116,7 +118,7 @@ class Sender(HeldRequest):
 
     def _end(self) -> None:
         self._is_done = True
-        call = self._current()
+        call = self._call
         if not call.ended:
             call.socket.connection.end(call.stream)
             call.socket.flush_soon()
@@ -138,7 +140,3 @@ class Sender(HeldRequest):
         self._moved = call.socket.loop.create_future()
         await self._moved
         return True
-
-    def _current(self) -> RpcCall:
-        assert self._call is not None  # noqa: S101 - the task starts with its first call
-        return self._call

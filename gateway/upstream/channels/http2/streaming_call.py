@@ -9,6 +9,8 @@ from gateway.upstream.channels.http2.compressed_message import CompressedMessage
 
 _TAKEN_AT_ONCE: Final = 64
 """Messages that are handed out before other tasks get their turn."""
+_OWED_BYTES: Final = 64 * 1024
+"""Bytes that were taken before the peer is let send as many: a small part of a stream's window."""
 
 
 class StreamingCall(RpcCall):
@@ -53,8 +55,12 @@ class StreamingCall(RpcCall):
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Takes part of the body; while messages wait to be taken, the peer is held back."""
-        super().on_data(data, ended=ended)
-        self._owed += len(data)
+        size = len(data)
+        if size < self._missing_bytes and self._due_bytes < 0 and not (ended or self.ended):
+            self._take_part(data)  # amid a message, as most frames of large ones
+        else:
+            super().on_data(data, ended=ended)
+        self._owed += size
         self._settle()
 
     def changed(self) -> None:
@@ -109,8 +115,9 @@ class StreamingCall(RpcCall):
         return held
 
     def _settle(self) -> None:
-        is_held = self._large_bytes and (self._share is None or not self._share.is_granted)
-        if self._owed and not self._messages and not is_held:
+        if self._owed < _OWED_BYTES or self._messages:
+            return
+        if not self._large_bytes or (self._share is not None and self._share.is_granted):
             self.took(self._owed)
             self._owed = 0
             if self.socket.connection.output:

@@ -462,6 +462,18 @@ async def test_a_token_that_was_good_is_remembered_for_a_while() -> None:
     assert await known(text, by) is not first
 
 
+async def test_a_token_is_remembered_once_however_it_is_spelled() -> None:
+    by = authenticator()
+    text = token()
+    first = await known(text, by)
+    for scheme in ("Bearer ", "bearer ", "BEARER", "Bearer   "):
+        assert by.recall(call(text), f"{scheme} {text}") is first
+    for other in ("Bearer Bearer", "Basic", "Bearer x", "", "Bearer"):
+        assert by.recall(call(text), f"{other}{text}") is not first
+        assert by.recall(call(text), f"{other} {other} {text}") is not first
+    assert "1 tokens" in repr(by)
+
+
 async def test_a_token_is_not_remembered_beyond_its_end() -> None:
     clock = Clock()
     by = authenticator(issuer_of(public_jwk(private_key("P-256")), leeway_s=0), clock=clock)

@@ -106,6 +106,20 @@ async def test_a_known_token_costs_the_store_one_question() -> None:
     assert store.asked == 1
 
 
+async def test_a_token_is_known_however_it_is_spelled() -> None:
+    store = Store()
+    tokens = Tokens(store)
+    issued = await tokens.issue(GRANT)
+    authenticator = TokenAuthenticator(tokens)
+    text = issued.access_token
+    first = await authenticator.authenticate(call(Authorization=f"bearer  {text} "))
+    for shown in (f"Bearer {text}", f"BEARER   {text}"):
+        assert authenticator.recall(call(), shown) is first
+    for shown in (f"Bearer Bearer {text}", f"Basic {text}", text, f"Bearer e{text}"):
+        assert authenticator.recall(call(), shown) is not first
+    assert store.asked == 1
+
+
 async def test_while_the_store_is_out_of_reach_nobody_is_let_in_and_told_why() -> None:
     store = Store()
     tokens = Tokens(store)

@@ -198,6 +198,23 @@ async def test_fields_tell_the_length_of_the_body_they_came_with() -> None:
     assert request.headers["Content-Length"] == "14"
 
 
+async def test_a_line_is_read_once_while_a_client_sends_the_same() -> None:
+    reader = request_reader()
+    tokens = ["ada", "ada", "ada", "ada", "bob", "ada"]
+    shown: list[str | None] = []
+    for number, token in enumerate(tokens):
+        lines = ("X-Key: k", f"traceparent: {number}", f"Authorization: Bearer {token}")
+        [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+        assert isinstance(request, Request)
+        assert request.fields.first(b"traceparent") == request.fields.traceparent == str(number)
+        assert request.fields.first(b"x-key") == "k"
+        assert request.fields.first(b"x-other") is None
+        shown.append(request.fields.first(b"authorization"))
+    assert shown == [f"Bearer {token}" for token in tokens]
+    assert shown[2] is shown[3]
+    assert shown[3] is not shown[5]
+
+
 def mutant(chance: random.Random, data: bytes) -> bytes:
     changed = bytearray(data)
     at = chance.randrange(len(changed))

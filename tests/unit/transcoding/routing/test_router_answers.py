@@ -1,5 +1,8 @@
 """What the router says when nothing fits, when asked for methods, and when asked why."""
 
+import random
+from collections.abc import Callable
+
 import pytest
 
 from gateway.status import Code, StatusError
@@ -268,3 +271,32 @@ def test_what_the_settings_say_of_a_path_is_explained(
     found = builder.build(options).explain("GET", path)
     for (_, reason), begin in zip(found, reasons, strict=True):
         assert reason.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    "options", [PathOptions(), PathOptions(trims_slashes=True), PathOptions(every_verb=True)]
+)
+def test_the_quick_look_at_a_plain_path_says_what_a_search_says(options: PathOptions) -> None:
+    chance = random.Random(23)  # the same routes and paths in each run
+    parts = ["a", "b", "{x}", "{x=**}", "{x=b/*}"]
+    for _ in range(60):
+        builder: RouterBuilder[str] = RouterBuilder()
+        for _ in range(chance.randint(1, 5)):
+            shape = [chance.choice(parts[:3]) for _ in range(chance.randint(0, 2))]
+            ends = [one.replace("x", "y") for one in parts]
+            template = "/" + "/".join([*dict.fromkeys(shape), chance.choice(ends)])
+            template += chance.choice(["", "", ":v"])
+            builder.add(chance.choice(["GET", "PUT", "*"]), parse_template(template), template)
+        routes = builder.build(options)
+        for _ in range(40):
+            texts = [chance.choice(["a", "b", "c", "", "d:v", "d:w"]) for _ in range(4)]
+            path = chance.choice(["/", "/", "/", ""]) + "/".join(texts[: chance.randint(0, 4)])
+            assert outcome(routes.find, path) == outcome(routes._search, path), path
+
+
+def outcome(find: Callable[[str, str], object], path: str) -> str:
+    try:
+        found = find("GET", path)
+    except StatusError as error:
+        return "None" if error.code is Code.NOT_FOUND else str(error)
+    return str(found)

@@ -167,7 +167,7 @@ def test_any_other_type_is_415(transcoder: Transcoder, content_type: str) -> Non
 
 def test_a_raw_body_travels_in_pieces_and_the_first_says_what_it_is(transcoder: Transcoder) -> None:
     one = stream_decoder(transcoder, "/v1/t/file?number=2", "image/png")
-    body = json.dumps(["a"] * 40_000).encode()
+    body = json.dumps(["a"] * 80_000).encode()
     first, *rest = taken(one, body, "Upload")
     assert (first.topic, first.number, first.file.content_type) == ("t", 2, "image/png")
     assert {(later.topic, later.number, later.file.content_type) for later in rest} == {("", 0, "")}
