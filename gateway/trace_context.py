@@ -68,8 +68,8 @@ class Trace:
 
     __slots__ = (
         "call_code",
-        "call_duration_s",
         "call_ended_s",
+        "call_started_s",
         "is_sampled",
         "parent",
         "state",
@@ -79,8 +79,8 @@ class Trace:
 
     # Set by `note_call` alone.
     upstream: str
+    call_started_s: float
     call_ended_s: float
-    call_duration_s: float
 
     def __init__(self, text: bytes, parent: str, state: str) -> None:
         """Takes the `traceparent` for the back end, whose parent is the span of the call; of the
@@ -136,12 +136,12 @@ class Trace:
         """The `traceparent` for the back end."""
         return self.text.decode()
 
-    def note_call(self, upstream: str, code: Code, ended_s: float, duration_s: float) -> None:
-        """Notes how the call to the back end ended; `ended_s` is in seconds since 1970."""
+    def note_call(self, upstream: str, code: Code, started_s: float, ended_s: float) -> None:
+        """Notes how the call to the back end ended; the times are those of the monotonic clock."""
         self.upstream = upstream
         self.call_code = code
+        self.call_started_s = started_s
         self.call_ended_s = ended_s
-        self.call_duration_s = duration_s
 
 
 def read_traceparent(text: str) -> Parent | None:

@@ -373,6 +373,7 @@ class RequestLog:
         )
         for ended in self._observers:
             ended(record)
+        record.forget_headers()
 
 
 def _own(request_id: str, trace: Trace | None) -> Metadata:

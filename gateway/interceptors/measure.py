@@ -12,7 +12,6 @@ from gateway.trace_context import Trace
 
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic
-_time_s: Final = time.time
 
 Observe = Callable[[Code, float], None]
 """Takes the code of a call that has ended, and its duration in seconds."""
@@ -59,11 +58,11 @@ class Measure:
             self._report(call.trace, started_s, Code.INTERNAL)
 
     def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
-        duration_s = _now_s() - started_s
+        now_s = _now_s()
         if self._observe is not None:
-            self._observe(code, duration_s)
+            self._observe(code, now_s - started_s)
         if trace is not None and self._upstream is not None:
-            trace.note_call(self._upstream, code, _time_s(), duration_s)
+            trace.note_call(self._upstream, code, started_s, now_s)
 
 
 def _why_cancelled(call: Call) -> Code:

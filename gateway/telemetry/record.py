@@ -30,6 +30,9 @@ def error_type(status: int, code: Code) -> str:
 class NamedFields(Protocol):
     """The header fields of a request."""
 
+    host: str
+    """The value of `Host`."""
+
     @property
     def by_name(self) -> Mapping[str, str]:
         """The fields by name, in any letter case; made when it is first asked for."""
@@ -60,6 +63,7 @@ class Record:
         "code",
         "duration_s",
         "first_byte_s",
+        "host",
         "http_version",
         "masks",
         "method",
@@ -125,12 +129,21 @@ class Record:
         self.split, self.attempts = split, attempts
         self.http_version, self.first_byte_s = http_version, first_byte_s
         self.back_end_failed = back_end_failed
-        self._fields = fields
+        self.host = fields.host
+        self._fields: NamedFields | None = fields
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The header fields of the request, by name."""
-        return self._fields.by_name
+        """The header fields of the request, by name; none are left after `forget_headers`."""
+        return {} if self._fields is None else self._fields.by_name
+
+    def forget_headers(self) -> None:
+        """Lets go of the header fields, after all observers have received the record.
+
+        A record that waits for its line in the log would keep them in memory, and the thread of the
+        log would free them, which costs more than in the thread that made them.
+        """
+        self._fields = None
 
 
 class Observer(Protocol):

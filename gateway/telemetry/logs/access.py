@@ -3,6 +3,7 @@
 A request only appends its record to a queue. The writer's thread formats the lines, many at once.
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from gateway.telemetry.record import Record
 from gateway.trace_context import ids_of
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.json.native import native_module
+
+logger = logging.getLogger("gateway.telemetry.logs")
 
 SCOPE: Final = "gateway.access"
 _SCOPE_MEMBER: Final = f'","scope.name":"{SCOPE}",'
@@ -76,6 +79,8 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
+        self.has_headers = bool(options.headers)
+        """True if lines have header fields of requests."""
         self._shown = _ShownTexts()
         self._paths = _ShownTexts()
         """Those of stored replies, which come again."""
@@ -238,9 +243,20 @@ class _ShownTexts:
 class AccessLog:
     """Writes a line for every request that has ended."""
 
-    def __init__(self, writer: LogWriter[Record]) -> None:
-        self.ended: Callable[[Record], None] = writer.add
+    def __init__(self, writer: LogWriter[Record], lines: AccessLines) -> None:
+        self._add, self._lines = writer.add, lines
+        self.ended: Callable[[Record], None] = self._add_line if lines.has_headers else writer.add
         """Takes the record of a request; its line is written soon."""
+
+    def _add_line(self, record: Record) -> None:
+        # At once, because the headers are forgotten.
+        try:
+            line = self._lines.line(record)
+        except Exception:  # an observer must not raise
+            logger.exception("a line of the log cannot be formatted")
+            return
+        if line:
+            self._add(line)
 
 
 def _result(result: str) -> str:

@@ -58,7 +58,7 @@ class Logs:
             self._sink(destination)
         self._lines = AccessLines(options, self.levels, self._style(options.access))
         access = self._writer(options.access)
-        self.observers: list[Observer] = [] if access is None else [AccessLog(access)]
+        self.observers: list[Observer] = [] if access is None else [AccessLog(access, self._lines)]
         """The receivers of the record of every request: the access log, unless it is off."""
         self.handler = ProgramHandler(
             self._writer(options.events), self.levels, self._style(options.events)

@@ -4,6 +4,7 @@ Names are those of OpenTelemetry's semantic conventions 1.44 ("HTTP spans", "gRP
 access log. Text that the access log masks is masked here too.
 """
 
+import time
 from functools import lru_cache
 from typing import Final
 
@@ -80,7 +81,7 @@ def _details(record: Record) -> bytes:
         + _REQUEST_SIZE.of(record.request_bytes)
         + _RESPONSE_SIZE.of(record.response_bytes)
         + _REQUEST_ID.of(_shown(record.request_id))
-        + _caller(record.client, record.peer, record.user_agent, record.headers.get("Host", ""))
+        + _caller(record.client, record.peer, record.user_agent, record.host)
     )
     if record.query:
         query = query_names(record.query, None if binding is None else binding.method.input)
@@ -90,6 +91,8 @@ def _details(record: Record) -> bytes:
 
 def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
     """Returns the span of the call to the back end; each code but OK is a failure of it."""
+    # The wall clock is read for the calls that are recorded only.
+    clocks_s = time.time() - time.monotonic()
     return otlp.span(
         trace.trace_id,
         trace.call_span_id,
@@ -98,8 +101,8 @@ def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
         trace.flags,
         rpc_method,
         otlp.CLIENT,
-        trace.call_ended_s - trace.call_duration_s,
-        trace.call_ended_s,
+        trace.call_started_s + clocks_s,
+        trace.call_ended_s + clocks_s,
         _call_outcome(rpc_method, trace.upstream, code),
         is_failed=code is not Code.OK,
         is_remote=False,

@@ -49,8 +49,21 @@ def test_a_record_states_how_a_request_ended() -> None:
     assert (one.http_version, one.first_byte_s, one.back_end_failed) == ("1.0", 5.5, True)
     assert one.trace is None
     assert (one.user_agent, one.traceparent) == ("me", "00-a-b-01")
-    assert one.headers["User-Agent"] == "me"
     assert one.masks is MASKS
+
+
+def test_headers_can_be_read_until_all_observers_have_the_record() -> None:
+    agents: list[str] = []
+
+    class Agents(Records):
+        def ended(self, record: Record) -> None:
+            agents.append(record.headers["User-Agent"])
+            super().ended(record)
+
+    observers = [Agents(), Agents()]
+    note(RequestLog(observers, MASKS))
+    assert agents == ["me", "me"]
+    assert observers[0][0].headers == {}
 
 
 def test_every_observer_gets_the_same_record_in_the_order_they_stand() -> None:
