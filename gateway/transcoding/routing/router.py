@@ -181,7 +181,8 @@ class Router(Generic[T]):
             StatusError: as `match`.
         """
         # Serve the usual path, plain and with one way through the trie, without checks and search.
-        if "%" not in path and "/." not in path and "//" not in path and path.isascii():
+        is_plain = "%" not in path and "/." not in path and "//" not in path and "\0" not in path
+        if is_plain and path.isascii():
             segments = path.split("/")
             verb = ""
             # True while it is certain that a search would find nothing either. It reads a last
@@ -208,7 +209,7 @@ class Router(Generic[T]):
                     if entry is not None:
                         return Match(entry.target, entry.plain(segments))
                 is_all = is_all and node.deep is None and not node.leaves
-            if is_all and "\0" not in path:
+            if is_all:
                 return None
         return self._search(http_method, path)
 

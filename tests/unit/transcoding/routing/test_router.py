@@ -146,7 +146,7 @@ def test_a_wrong_method_is_told_all_that_are_allowed() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/v1/%zz", "/v1/%2", "/v1/%", "/v1/%ff", "/v1/%00", "/v1/\udcff"),
+        *("/v1/%zz", "/v1/%2", "/v1/%", "/v1/%ff", "/v1/%00", "/v1/a\0", "/v1/\udcff"),
         *("/v1/..", "/v1/.", "/v1/%2e%2E", "/v1/a/../b", "/%2e/x", "/nowhere/%zz"),
     ],
 )
