@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from gateway.config.model import Config
 from gateway.process.lives import resident_mb
 from gateway.process.orders import CUT, Leaving
 from gateway.status import StartUpError
+from tests.support.polling import until_sync
 from tests.unit.process.test_supervisor import Dead, Pair
 
 LIMIT_MB = 1
@@ -66,6 +68,11 @@ def test_it_can_be_told_to_go_on_trying(pair: Pair) -> None:
         die(pair, 1)
 
 
+def _has_grown(pid: int) -> bool:
+    """True once a new process has taken the memory of its program."""
+    return resident_mb(pid) > LIMIT_MB
+
+
 class Running(subprocess.Popen[bytes]):
     """A process that runs, in the place of a worker's."""
 
@@ -82,6 +89,7 @@ def test_workers_that_grow_too_large_are_drained_one_after_another(pair: Pair) -
         for worker in pair.workers:
             process = held.enter_context(Running(SLEEPS))
             held.callback(process.kill)
+            until_sync(partial(_has_grown, process.pid))
             worker.process = process  # type: ignore[assignment]
             worker.started_s = pair.began_s
         assert pair.pass_at(0.2, 1, 2) == []
