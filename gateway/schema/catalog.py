@@ -64,19 +64,8 @@ class Method:
     """An RPC: names, types, kind, and its HTTP rules in order. Compared and hashed by identity."""
 
     __slots__ = (
-        "client_streaming",
-        "full_name",
-        "has_keys",
-        "input",
-        "name",
-        "options",
-        "output",
-        "path",
-        "rules",
-        "server_streaming",
-        "service",
-        "source",
-        "streams",
+        *("client_streaming", "full_name", "has_keys", "input", "name", "options", "output"),
+        *("path", "rules", "server_streaming", "service", "source", "streams"),
         "system_parameters",
     )
 

@@ -82,10 +82,7 @@ class Http2Socket(asyncio.Protocol):
     @property
     def can_open(self) -> bool:
         """True if a call may start here now."""
-        connection = self.connection
-        if self._paused or connection.draining:
-            return False
-        if len(connection.streams) >= connection.max_streams:
+        if self._paused or not self.connection.can_open:
             return False
         return self.loop.time() - self._heard_at_s <= self._probe_after_s or not self.is_stale
 
