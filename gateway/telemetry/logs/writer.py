@@ -268,9 +268,10 @@ class LogWriter(Generic[T]):
 
     def _run(self) -> None:
         while not self._closing:
-            is_due = not self._wake.wait(self._every_s) or self._is_urgent
+            is_due = not self._wake.wait(self._every_s)
             self._wake.clear()
-            self._is_urgent = False
+            if self._is_urgent:  # reset only then: another thread may set it at any moment
+                self._is_urgent, is_due = False, True
             # The few after full batches wait for more.
             self._write_waiting(1 if is_due else _BATCH)
         self._write_waiting(1)

@@ -95,6 +95,26 @@ def test_full_batches_do_not_wait_and_the_few_after_them_do() -> None:
     writing.close()
 
 
+def test_a_line_is_hurried_while_the_thread_wakes_for_a_full_batch() -> None:
+    disk = Disk()
+    writing = writer(disk, every_s=60)
+
+    class Hurried(threading.Event):
+        is_first = True
+
+        def clear(self) -> None:
+            super().clear()
+            if self.is_first:
+                self.is_first = False
+                writing.hurry()
+
+    writing.add(1)
+    waiting, writing._wake = writing._wake, Hurried()
+    waiting.set()
+    until_sync(lambda: disk.text == "1\n")
+    writing.close()
+
+
 def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> None:
     disk = Disk()
     writing = writer(disk, most=10)
