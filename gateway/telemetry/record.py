@@ -140,8 +140,7 @@ class Record:
     def forget_headers(self) -> None:
         """Lets go of the header fields, after all observers have received the record.
 
-        A record that waits for its line in the log would keep them in memory, and the thread of the
-        log would free them, which costs more than in the thread that made them.
+        A record that waits for its spans to be encoded would keep them in memory.
         """
         self._fields = None
 

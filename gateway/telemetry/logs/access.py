@@ -1,7 +1,4 @@
-"""The access log: one line for each request.
-
-A request only appends its record to a queue. The writer's thread formats the lines, many at once.
-"""
+"""The access log: one line for each request."""
 
 import logging
 import random
@@ -79,8 +76,6 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
-        self.has_headers = bool(options.headers)
-        """True if lines have header fields of requests."""
         self._shown = _ShownTexts()
         self._paths = _ShownTexts()
         """Those of stored replies, which come again."""
@@ -243,15 +238,17 @@ class _ShownTexts:
 class AccessLog:
     """Writes a line for every request that has ended."""
 
-    def __init__(self, writer: LogWriter[Record], lines: AccessLines) -> None:
-        self._add, self._lines = writer.add, lines
-        self.ended: Callable[[Record], None] = self._add_line if lines.has_headers else writer.add
-        """Takes the record of a request; its line is written soon."""
+    def __init__(self, writer: LogWriter, lines: AccessLines) -> None:
+        self._add, self._line = writer.add, lines.line
 
-    def _add_line(self, record: Record) -> None:
-        # At once, because the headers are forgotten.
+    def ended(self, record: Record) -> None:
+        """Formats the line of a request, which is written soon.
+
+        At once: a record that waited would keep the memory of its request in use, so that requests
+        would no longer fit into the cache of a processor.
+        """
         try:
-            line = self._lines.line(record)
+            line = self._line(record)
         except Exception:  # an observer must not raise
             logger.exception("a line of the log cannot be formatted")
             return

@@ -20,7 +20,6 @@ from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import SEVERITIES, json_line, pairs, plain, text_line
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials
-from gateway.telemetry.record import Record
 
 SCOPE = "gateway.audit"
 
@@ -43,7 +42,7 @@ class AuditLog:
 
     def __init__(
         self,
-        writer: LogWriter[Record],
+        writer: LogWriter,
         style: Style,
         clock: Callable[[], float] = time.time,
         *,
@@ -90,7 +89,7 @@ def lost_lines(count: int) -> str:
 class ProgramHandler(logging.Handler):
     """Writes log records as lines."""
 
-    def __init__(self, writer: LogWriter[Record] | None, levels: Levels, style: Style) -> None:
+    def __init__(self, writer: LogWriter | None, levels: Levels, style: Style) -> None:
         super().__init__()
         self._writer = writer
         self._levels = levels

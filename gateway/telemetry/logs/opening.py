@@ -25,7 +25,7 @@ from gateway.telemetry.logs.writer import (
     stream_sink,
     why_not,
 )
-from gateway.telemetry.record import Observer, Record
+from gateway.telemetry.record import Observer
 
 _TERMINAL_EVERY_S = 0.01
 """Seconds by which lines of several workers can be out of order on a terminal."""
@@ -45,7 +45,7 @@ class Logs:
         """The log level, for the access log and the events."""
         self._options = options
         self._sinks: dict[Destination, Sink] = {}
-        self._writers: dict[Destination, LogWriter[Record]] = {}
+        self._writers: dict[Destination, LogWriter] = {}
         try:
             self._open(options)
         except BaseException:
@@ -56,9 +56,9 @@ class Logs:
         # All files before the first thread: if a file cannot be opened, no thread is left running.
         for destination in (options.access, options.events, options.audit):
             self._sink(destination)
-        self._lines = AccessLines(options, self.levels, self._style(options.access))
         access = self._writer(options.access)
-        self.observers: list[Observer] = [] if access is None else [AccessLog(access, self._lines)]
+        lines = AccessLines(options, self.levels, self._style(options.access))
+        self.observers: list[Observer] = [] if access is None else [AccessLog(access, lines)]
         """The receivers of the record of every request: the access log, unless it is off."""
         self.handler = ProgramHandler(
             self._writer(options.events), self.levels, self._style(options.events)
@@ -106,20 +106,18 @@ class Logs:
                 self._sinks[destination] = stream_sink(destination)
         return self._sinks[destination]
 
-    def _writer(self, destination: Destination) -> LogWriter[Record] | None:
+    def _writer(self, destination: Destination) -> LogWriter | None:
         sink = self._sink(destination)
         if sink is None:
             return None
         if destination not in self._writers:
             if _is_terminal(sink):
-                self._writers[destination] = LogWriter(
-                    sink, self._lines.line, _lost, every_s=_TERMINAL_EVERY_S
-                )
+                self._writers[destination] = LogWriter(sink, _lost, every_s=_TERMINAL_EVERY_S)
             else:
-                self._writers[destination] = LogWriter(sink, self._lines.line, _lost)
+                self._writers[destination] = LogWriter(sink, _lost)
         return self._writers[destination]
 
-    def _open_audit_writer(self, destination: Destination) -> LogWriter[Record] | None:
+    def _open_audit_writer(self, destination: Destination) -> LogWriter | None:
         """Opens a separate writer, because the audit trail must not lose lines.
 
         On a terminal it is the writer of the other logs, so that all lines appear in order.
@@ -129,7 +127,7 @@ class Logs:
             return None
         if _is_terminal(sink):
             return self._writer(destination)
-        return LogWriter(sink, self._lines.line, lost_lines, must_keep=True)
+        return LogWriter(sink, lost_lines, must_keep=True)
 
     def _style(self, destination: Destination) -> Style:
         sink = self._sink(destination)
@@ -202,7 +200,7 @@ def open_command_audit(options: LogOptions) -> Iterator[Audit]:
         yield NO_AUDIT
         return
     sink = FileSink(options.audit, sync=options.audit_fsync)
-    writer: LogWriter[Record] = LogWriter(sink, lambda _: "", lost_lines, must_keep=True)
+    writer = LogWriter(sink, lost_lines, must_keep=True)
     try:
         yield AuditLog(writer, Style(), by=_user())
     finally:

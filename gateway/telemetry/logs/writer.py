@@ -9,21 +9,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from gateway.status import StartUpError
 
-T = TypeVar("T")
-
 _EVERY_S = 0.1
-# The maximum number of lines in a batch. The event loop waits while this thread formats a batch,
-# because both need Python's lock. So many waiting lines wake this thread: a longer queue would keep
-# the memory of more requests in use than the cache of a processor holds, and every request would
-# take a tenth more time.
-_BATCH: Final = 64
+# The maximum number of lines in a batch, and the number of waiting lines that wakes the thread. To
+# wake it costs as much as several requests, and a longer queue would not fit into the cache of a
+# processor.
+_BATCH: Final = 1024
 # The pause between two batches, in which the event loop runs. Without it the loop would not run if
 # both share a core: after a write, this thread would take Python's lock before the loop wakes up.
 _PAUSE_S: Final = 0.001
@@ -197,8 +194,8 @@ def _torn_size(descriptor: int) -> int:
         return 0
 
 
-class LogWriter(Generic[T]):
-    """Takes lines, or objects to format as lines, from any thread without a wait, and writes them.
+class LogWriter:
+    """Takes lines from any thread without a wait, and writes them.
 
     Lines that a sink fails to write are dropped; their number is reported as soon as the sink works
     again. With `must_keep` they are kept and tried again.
@@ -207,7 +204,6 @@ class LogWriter(Generic[T]):
     def __init__(
         self,
         sink: Sink,
-        render: Callable[[T], str],
         notice: Callable[[int], str],
         *,
         must_keep: bool = False,
@@ -216,19 +212,17 @@ class LogWriter(Generic[T]):
     ) -> None:
         """Starts the thread. It writes added lines within `every_s` seconds if the sink is free.
 
-        `render` formats an object as a line, `notice` the number of dropped lines; `most` lines can
-        wait.
+        `notice` formats the number of dropped lines as a line; `most` lines can wait.
         """
-        self.waiting: deque[T | str] = deque()
-        """The items to write: complete lines, or objects for `render`."""
+        self.waiting: deque[str] = deque()
+        """The lines to write; each can be several."""
         self.most = most
-        """The maximum number of waiting items."""
+        """The maximum number of waiting lines."""
         self.dropped = 0
         """The number of lines dropped since the last report of it."""
         self.reported = 0
         """The number of dropped lines that the log itself has reported."""
         self._sink = sink
-        self._render = render
         self._notice = notice
         self._must_keep = must_keep
         self._every_s = every_s
@@ -242,13 +236,13 @@ class LogWriter(Generic[T]):
     def __repr__(self) -> str:
         return f"<LogWriter {len(self.waiting)} waiting, {self.dropped} dropped>"
 
-    def add(self, item: T | str) -> None:
+    def add(self, line: str) -> None:
         """Adds a line, which is written soon; drops and counts it if too many wait."""
         count = len(self.waiting)
         if count >= self.most:
             self.dropped += 1
             return
-        self.waiting.append(item)
+        self.waiting.append(line)
         if count == _BATCH:
             self._wake.set()
 
@@ -277,28 +271,17 @@ class LogWriter(Generic[T]):
         self._write_waiting(1)
 
     def _write_waiting(self, least: int) -> None:
-        """Writes batches while at least this many items wait."""
+        """Writes batches while at least this many lines wait."""
         while len(self.waiting) >= least or self.dropped:
             count = min(len(self.waiting), _BATCH)
             lost, self.dropped = self.dropped, 0
-            items = [self.waiting.popleft() for _ in range(count)]
+            lines = [self.waiting.popleft() for _ in range(count)]
             if lost:
-                items.insert(0, self._notice(lost))
-            if not self._write(self._render_all(items), count, lost):
+                lines.insert(0, self._notice(lost))
+            if not self._write("".join(lines), count, lost):
                 return
             if least <= len(self.waiting) < self.most // 2 and not self._closing:
                 time.sleep(_PAUSE_S)
-
-    def _render_all(self, items: Sequence[T | str]) -> str:
-        render = self._render
-        try:
-            return "".join([one if isinstance(one, str) else render(one) for one in items])
-        except Exception:
-            if len(items) > 1:
-                # One by one, so that only the faulty line is left out.
-                return "".join([self._render_all([one]) for one in items])
-            logger.exception("a line of the log cannot be formatted")
-            return ""
 
     def _write(self, text: str, count: int, lost: int) -> bool:
         """Writes lines; returns False if the sink failed."""

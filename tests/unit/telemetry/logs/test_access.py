@@ -1,15 +1,18 @@
 """Lines of the access log."""
 
 import json
+import logging
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.call import Principal
 from gateway.config.log import LogLevel, LogOptions
-from gateway.telemetry.logs.access import AccessLines, Style
+from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
 from gateway.telemetry.logs.levels import Levels
+from gateway.telemetry.logs.writer import FileSink, LogWriter
 from gateway.trace_context import Trace
 from gateway.transcoding.json.native import VARIABLE, native_module
 from tests.support.entries import bindings, entry
@@ -66,6 +69,21 @@ def test_headers_that_were_asked_for_are_shown_and_no_others() -> None:
     line = lines(headers=("X-Tenant", "x-b")).line(entry(headers=sent))
     shown = {name: value for name, value in json.loads(line).items() if "header" in name}
     assert shown == {"http.request.header.x-tenant": ["t1"]}
+
+
+def test_a_line_that_cannot_be_formatted_spoils_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "access.log"
+    writer = LogWriter(FileSink(file), str)
+    log = AccessLog(writer, lines())
+    caplog.set_level(logging.ERROR, "gateway")
+    for request_id in ("first", 5, "last"):  # a number is no text
+        log.ended(entry(request_id=request_id))
+    assert writer.close()
+    shown = [json.loads(line)["gateway.request.id"] for line in file.read_text().splitlines()]
+    assert shown == ["first", "last"]
+    assert "a line of the log cannot be formatted" in caplog.text
 
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
