@@ -41,6 +41,7 @@ FORMED = [
     *("Accept: */*", "User-Agent: probe/1.0 (a; b)", "Connection: keep-alive", "X-A: b"),
     *("traceparent: {one}", "X-Request-Id: {two}", "Cookie: a={three}", "b3: {one}-{two}"),
     *("Cookie: b={two}", "Authorization: Bearer {three}", "tracestate: a={one}", "X-A: d"),
+    *("X-Device: {two}", "Accept-Language: {three}"),
 ]
 """The lines of requests that differ in some values; the names may come twice."""
 IDS = [
@@ -242,6 +243,35 @@ def check_metadata(request: Request) -> None:
     parts: list[bytes] = []
     Pairs().encode(RULES.to_metadata(request.fields.raw), parts)
     assert request.fields.encode(RULES, b"rest") == b"".join([*parts, b"rest"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_heads_of_several_clients_on_one_connection_are_read_as_the_parser_reads_them(
+    seed: int,
+) -> None:
+    chance = random.Random(seed)
+    formed = 0
+    for _ in range(40):
+        clients = [of_one_form(chance, 12) for _ in range(20)]
+        clients = [one for one in clients if len(outcome(reader().parse, one)) == 36][:6]
+        # Two in a row of each, so that their forms are known, and then in any order.
+        requests = [client.pop() for client in clients for _ in range(2)]
+        rest = [one for client in clients for one in client]
+        requests += chance.sample(rest, len(rest))
+        requests += [mutant(chance, chance.choice(rest)) for _ in range(4)]
+        made = reader()
+
+        def read(data: bytes, made: RequestReader = made) -> Read:
+            nonlocal formed
+            result = made.read(data)
+            for request, _, _ in result[0]:
+                if isinstance(request, Request) and request.fields.form is not None:
+                    formed += 1
+                    check_metadata(request)
+            return result
+
+        assert outcome(read, requests) == outcome(reader().parse, requests), requests
+    assert formed > 200
 
 
 @pytest.mark.parametrize("seed", range(2))

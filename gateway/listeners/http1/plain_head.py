@@ -24,6 +24,12 @@ _FIRST_SPACE: Final = 3
 _MAX_METHOD_BYTES: Final = 6
 _LEAST_LINE: Final = len(b"GET / HTTP/1.1")
 """The length of the shortest request line."""
+_MOST_FORMS: Final = 4
+"""The most forms that a connection keeps."""
+_FORM_BYTES: Final = 8192
+"""The longest head of which it keeps the form, so that forms take little memory."""
+_MOST_OTHERS: Final = 3
+"""The most lines that differ in two heads of one form, although other clients may send them."""
 _SPACE: Final = 0x20
 _SLASH: Final = 0x2F
 # The characters that a path and a query may have (RFC 3986 sections 3.3 and 3.4) stay; every other
@@ -58,12 +64,13 @@ class PlainHeads:
 
     __slots__ = (
         "_fields",
-        "_form",
+        "_forms",
         "_found",
         "_head",
         "_limits",
         "_lines",
         "_most_bytes",
+        "_next_form",
         "_target_bytes",
     )
 
@@ -76,10 +83,15 @@ class PlainHeads:
         self._head = b""
         """The last head after its request line, with the empty line at its end."""
         self._lines: list[HeaderLine] = []
-        self._form: HeadForm | None = None
-        """The form of the heads of this connection, once two in a row had the same."""
-        self._found: list[HeaderLine] = []
-        """The lines in the holes of the form, as the last head of the form had them."""
+        self._forms: list[HeadForm] = []
+        """The forms of the heads of this connection, each once two in a row have had it.
+
+        There are several behind a proxy that sends the requests of different clients.
+        """
+        self._found: list[list[HeaderLine]] = []
+        """For each form the lines in its holes, as the last head of the form had them."""
+        self._next_form = 0
+        """The number of the form that a new one replaces."""
 
     def read(self, data: bytes) -> PlainRequest | None:
         """Returns the request in `data`, if it is plain, complete, and alone.
@@ -107,15 +119,21 @@ class PlainHeads:
         return line[0], line[1], fields, data[end:]
 
     def _formed(self, data: bytes, start: int) -> HeaderFields | None:
-        """Returns the fields of a head that has the form of those before; remembers the head."""
-        form = self._form
-        if form is None:
-            return None
-        stretches = form.stretches
+        """Returns the fields of a head that has a form of those before; remembers the head."""
+        for number, form in enumerate(self._forms):
+            at = start + len(form.stretches[0])
+            if data[start:at] == form.stretches[0]:
+                fields = self._filled(data, start, form, number)
+                if fields is not None:
+                    return fields
+        return None
+
+    def _filled(
+        self, data: bytes, start: int, form: HeadForm, form_number: int
+    ) -> HeaderFields | None:
+        """Returns the fields of a head that begins as this form does, if it goes on as it does."""
+        stretches, before = form.stretches, self._found[form_number]
         at = start + len(stretches[0])
-        if data[start:at] != stretches[0]:
-            return None
-        before = self._found
         found: list[HeaderLine] = []
         for number, name in enumerate(form.names):
             value_at, after = at, stretches[number + 1]
@@ -138,7 +156,7 @@ class PlainHeads:
         if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
             return None
         fields = HeaderFields(None, (), None, form, found)
-        self._head, self._fields, self._found = data[start:at], fields, found
+        self._head, self._fields, self._found[form_number] = data[start:at], fields, found
         return fields
 
     def _listed(self, data: bytes, start: int) -> HeaderFields | None:
@@ -153,11 +171,21 @@ class PlainHeads:
         if found is None:
             return None
         fields = HeaderFields(None, (), found)
-        form = _form(self._lines, found)
+        form = _form(self._lines, found) if last - start <= _FORM_BYTES else None
         if form is not None:
-            self._form, self._found = form, []
+            self._learn(form)
         self._head, self._fields, self._lines = data[start : last + 4], fields, found
         return fields
+
+    def _learn(self, form: HeadForm) -> None:
+        """Keeps a form, in the place of the oldest if there are too many."""
+        if len(self._forms) < _MOST_FORMS:
+            self._forms.append(form)
+            self._found.append([])
+            return
+        number = self._next_form
+        self._forms[number], self._found[number] = form, []
+        self._next_form = (number + 1) % _MOST_FORMS
 
     def _known(self, lines: list[bytes]) -> list[HeaderLine] | None:
         found: list[HeaderLine] = []
@@ -213,16 +241,21 @@ def _request_line(data: bytes, end: int) -> tuple[str, str] | None:
 
 
 def _form(before: list[HeaderLine], lines: list[HeaderLine]) -> HeadForm | None:
-    """Returns the form of two heads in a row; None if they differ where most heads do not."""
+    """Returns the form of two heads in a row; None if they have other names, or little in common.
+
+    Its holes are the lines that differ in most requests, and the few others that differ in these.
+    """
     if len(before) != len(lines):
         return None
     places: list[int] = []
+    others = 0
     for at, line in enumerate(lines):
         was = before[at]
+        if was.name is not line.name:
+            return None
         if not line.name.is_shared or line.name.role == CONTENT_LENGTH:
-            if was.name is not line.name:
-                return None
             places.append(at)
         elif was is not line:
-            return None
-    return HeadForm(lines, places)
+            places.append(at)
+            others += 1
+    return HeadForm(lines, places) if others <= _MOST_OTHERS else None

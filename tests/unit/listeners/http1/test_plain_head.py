@@ -9,6 +9,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.config.limits import Limits
+from gateway.http.header_fields import HeadForm
 from gateway.http.messages import Request
 from gateway.listeners.http1.body import WholeBody
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
@@ -213,6 +214,40 @@ async def test_a_line_is_read_once_while_a_client_sends_the_same() -> None:
     assert shown == [f"Bearer {token}" for token in tokens]
     assert shown[2] is shown[3]
     assert shown[3] is not shown[5]
+
+
+async def test_the_forms_of_several_clients_are_known_on_one_connection() -> None:
+    reader = request_reader()
+
+    def sent(client: int, number: int) -> HeadForm | None:
+        lines = (f"X-Client-{client}: a", f"X-Device: {number}", f"traceparent: {number}")
+        [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+        assert isinstance(request, Request)
+        assert request.headers[f"X-Client-{client}"] == "a"
+        assert request.headers["X-Device"] == request.fields.traceparent == str(number)
+        return request.fields.form
+
+    for client in range(4):
+        sent(client, 1)
+        sent(client, 2)
+    forms = [sent(client, 3) for client in range(4)]
+    assert None not in forms
+    assert len(set(forms)) == 4
+    assert [sent(client, 4) for client in reversed(range(4))] == forms[::-1]
+    for number in range(3):  # one more takes the place of the oldest
+        sent(4, number)
+    assert sent(4, 5) is not None
+    assert [sent(client, 6) is not None for client in range(4)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(7_900, True), (8_200, False)])
+async def test_the_form_of_a_long_head_is_not_kept(size: int, *, is_kept: bool) -> None:
+    reader = request_reader()
+    for number in range(3):
+        sent = get("/v1/items/a", f"Cookie: {'c' * size}", f"traceparent: {number}")
+        [(request, _, _)], _, _ = reader.read(sent)
+    assert isinstance(request, Request)
+    assert (request.fields.form is not None) == is_kept
 
 
 def mutant(chance: random.Random, data: bytes) -> bytes:
