@@ -18,7 +18,6 @@ from gateway.config.model import Config
 from gateway.config.tracing import TracingOptions
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.site import Site
-from gateway.http.header_fields import NO_FIELDS
 from gateway.http.messages import Request
 from gateway.interceptors.decode import decode
 from gateway.interceptors.measure import Measure
@@ -120,7 +119,7 @@ def parts() -> dict[str, Callable[[], object]]:
     assert trace is not None
     return {
         "a new trace": starter.begin,
-        "a trace continued": lambda: starter.start(_PARENT, NO_FIELDS, is_trusted=False),
+        "a trace continued": lambda: starter.start(_PARENT, (), is_trusted=False),
         "two spans built, in the thread": lambda: builder.encode(record, trace),
     }
 

@@ -1,11 +1,14 @@
 """The trace of each request, begun when its call or its record first needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from gateway.http.header_fields import TRACESTATE
+from gateway.http.header_fields import TRACESTATE, HeaderFields
 from gateway.http.messages import Request
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.trace_context import Trace
+
+_TRACESTATE: Final = b"tracestate"
 
 
 class RequestTraces:
@@ -27,8 +30,17 @@ class RequestTraces:
             if not traceparent or (fields.is_parsed and fields.count(b"traceparent") != 1):
                 trace = self._starter.begin()
             else:
-                with_state = fields if fields.roles & TRACESTATE else None
+                state = _tracestate(fields) if fields.roles & TRACESTATE else ()
                 is_trusted = self._trusts is not None and self._trusts(request.peer)
-                trace = self._starter.start(traceparent, with_state, is_trusted=is_trusted)
+                trace = self._starter.start(traceparent, state, is_trusted=is_trusted)
             request.trace = trace
         return trace
+
+
+def _tracestate(fields: HeaderFields) -> Sequence[str]:
+    """Returns the lines of `tracestate`; among known lines is only one."""
+    if not fields.is_parsed:
+        line = fields.first(_TRACESTATE)
+        return () if line is None else (line,)
+    raw = fields.raw
+    return [value.decode("latin-1") for name, value in raw if name.lower() == _TRACESTATE]

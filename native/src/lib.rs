@@ -25,11 +25,11 @@ mod gateway_native {
     #[pymodule_export]
     use crate::reading::{ReadPlans, Reader};
     #[pymodule_export]
-    use crate::traces::TraceIds;
+    use crate::traces::{TraceIds, is_usual_tracestate};
     #[pymodule_export]
     use crate::writing::{Plans, Writer};
 
     /// The version of what Python and Rust tell each other; both must have the same.
     #[pymodule_export]
-    const CONTRACT: u32 = 8;
+    const CONTRACT: u32 = 9;
 }

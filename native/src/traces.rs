@@ -11,6 +11,11 @@ use crate::text;
 /// The length of a `traceparent` of version 00 (W3C Trace Context, section 3.2).
 const LENGTH: usize = 55;
 const DASHES: [usize; 3] = [2, 35, 52];
+/// The longest `tracestate` that is passed on, and its most members (sections 3.3.1.5 and 3.3.1.1).
+const LONGEST_STATE: usize = 512;
+const MOST_MEMBERS: usize = 32;
+/// The longest key of a member, and its longest value.
+const LONGEST_PART: usize = 256;
 const SAMPLED: u8 = 1;
 const RANDOM: u8 = 2;
 /// The step of SplitMix64: odd, so that a sum comes again only after 2^64 of them.
@@ -130,4 +135,27 @@ impl TraceIds {
 
 fn is_digit(byte: u8) -> bool {
     byte.wrapping_sub(b'0') < 10 || byte.wrapping_sub(b'a') < 6
+}
+
+/// True for a `tracestate` of the usual form: valid, with nothing but commas between its members.
+#[pyfunction]
+pub fn is_usual_tracestate(text: &Bound<'_, PyString>) -> bool {
+    let text = text.to_string_lossy();
+    let members = text.as_bytes().split(|byte| *byte == b',');
+    text.len() <= LONGEST_STATE
+        && members.clone().count() <= MOST_MEMBERS
+        && members.into_iter().all(is_member)
+}
+
+/// True for a member of a `tracestate`: a key, `=`, and a value (section 3.3.1.3).
+fn is_member(member: &[u8]) -> bool {
+    let Some(equals) = member.iter().position(|byte| *byte == b'=') else { return false };
+    let (key, value) = (&member[..equals], &member[equals + 1..]);
+    let [first, rest @ ..] = key else { return false };
+    let is_start = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    is_start(first)
+        && rest.iter().all(|byte| is_start(byte) || b"_-*/@".contains(byte))
+        && value.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'=')
+        && value.last().is_some_and(|last| *last != b' ')
+        && key.len().max(value.len()) <= LONGEST_PART
 }

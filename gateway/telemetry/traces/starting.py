@@ -6,7 +6,7 @@ Sources: W3C Trace Context, sections 3.4 and 4.3; OpenTelemetry specification, "
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gateway.config.tracing import TracingOptions, Trust
 from gateway.trace_context import (
@@ -25,14 +25,6 @@ _DIGITS_AT_ONCE: Final = 256 * _DIGITS_OF_ID
 _SAMPLED: Final = RANDOM | SAMPLED
 _ALL: Final = Trust.ALL
 _TRUSTED: Final = Trust.TRUSTED
-
-
-class RawFields(Protocol):
-    """The header fields of a request, as received."""
-
-    @property
-    def raw(self) -> Sequence[tuple[bytes, bytes]]:
-        """The names and values, in order."""
 
 
 class TraceIds:
@@ -95,6 +87,9 @@ class TraceStarter:
         ids: Any = TraceIds(bound) if module is None else module.TraceIds(bound)
         self._begin: Callable[[], bytes] = ids.begin
         self._go_on: Callable[[str, bool], bytes | None] = ids.go_on
+        self._is_usual: Callable[[str], bool] | None = (
+            None if module is None else module.is_usual_tracestate
+        )
         self._obeys_all = options.trust is _ALL
         self._obeys_trusted = options.trust in {_ALL, _TRUSTED}
 
@@ -102,24 +97,19 @@ class TraceStarter:
         """Returns the trace of a request that has no valid `traceparent`."""
         return Trace(self._begin(), "", "")
 
-    def start(self, traceparent: str, fields: RawFields | None, *, is_trusted: bool) -> Trace:
-        """Returns the trace of a request with this `traceparent`.
+    def start(self, traceparent: str, tracestate: Sequence[str], *, is_trusted: bool) -> Trace:
+        """Returns the trace of a request with this `traceparent`, and these lines of `tracestate`.
 
-        One that is malformed begins a new trace, without the `tracestate` (section 4.3). `fields`
-        can be None if no `tracestate` is among them.
+        One that is malformed begins a new trace, without the `tracestate` (section 4.3).
         """
         obeys = self._obeys_trusted if is_trusted else self._obeys_all
         text = self._go_on(traceparent, obeys)
         if text is None:
             return self.begin()
-        return Trace(text, traceparent, "" if fields is None else _tracestate(fields))
+        return Trace(text, traceparent, self._state(tracestate) if tracestate else "")
 
-
-def _tracestate(fields: RawFields) -> str:
-    return read_tracestate(
-        [
-            value.decode("latin-1")
-            for name, value in fields.raw
-            if len(name) == 10 and name.lower() == b"tracestate"
-        ]
-    )
+    def _state(self, lines: Sequence[str]) -> str:
+        # Most lists are one line that stays as it is: to split it would cost a tenth of a request.
+        if len(lines) == 1 and self._is_usual is not None and self._is_usual(lines[0]):
+            return lines[0]
+        return read_tracestate(lines)
