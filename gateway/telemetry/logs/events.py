@@ -1,7 +1,7 @@
 """Writes events as log lines: the audit trail, and the records of the loggers `gateway.*`.
 
 The audit trail has changes to credentials and refusals, with their author, origin and outcome. It
-is never sampled. Lines that cannot be written wait until they can be. Only if too many lines wait
+is never sampled, but a failure that says the same as one of the last second is left out. Lines that cannot be written wait until they can be. Only if too many lines wait
 are further ones dropped; the trail then has a line with their number.
 """
 
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gateway.audit import ORIGIN
+from gateway.audit import ORIGIN, RecordThrottle
 from gateway.telemetry.event import Value
 from gateway.telemetry.logs.access import Style
 from gateway.telemetry.logs.levels import Levels
@@ -33,6 +33,8 @@ _NAMES = {
     "rpc": "rpc.method",
 }
 """The OpenTelemetry names of fields; other fields are named `gateway.` and their name."""
+_SILENCE_S = 1.0
+"""The time for which failures that say the same are recorded once."""
 _PID = os.getpid()
 _MOST_FRAMES = 20
 
@@ -54,9 +56,18 @@ class AuditLog:
         self._clock = clock
         self._by = by
         self._numbers = itertools.count(1)
+        self._throttle = RecordThrottle(time.monotonic)
 
     def record(self, event: str, /, **fields: str) -> None:
-        """Writes an event without delay, in the writer's thread."""
+        """Writes an event without delay, in the writer's thread.
+
+        Of failures that say the same, one a second: otherwise a client that repeats a wrong
+        credential could fill the trail until other events are dropped.
+        """
+        if event in _FAILURES:
+            said = event, *fields.items()
+            if not self._throttle.admits(said, _SILENCE_S):
+                return
         self._writer.add(self._line(event, fields))
         self._writer.hurry()
 

@@ -174,6 +174,20 @@ async def test_the_trail_tells_who_what_from_where_and_with_which_outcome(tmp_pa
     assert failed["client.address"] == "192.0.2.9"
 
 
+@pytest.mark.parametrize("event", ["login.failed", "policy.refused", "token.reuse"])
+async def test_failures_that_say_the_same_do_not_fill_the_trail(tmp_path: Path, event: str) -> None:
+    file = tmp_path / "audit"
+    async with open_logs(options(audit=file)) as logs:
+        for _ in range(1000):
+            logs.audit.record(event, peer="192.0.2.9", reason="no")
+        logs.audit.record(event, peer="192.0.2.8", reason="no")
+        for _ in range(2):
+            logs.audit.record("token.issued", principal="ada")
+    names = [(line["event.name"], line.get("client.address")) for line in lines(file)]
+    failed = [(event, "192.0.2.9"), (event, "192.0.2.8")]
+    assert names == [*failed, *[("token.issued", None)] * 2]
+
+
 @pytest.mark.parametrize("text", ['a\n{"event.name":"token.revoked"}', "\udcff\x1b[2J", "x" * 9999])
 async def test_nobody_forges_a_line_of_the_trail(tmp_path: Path, text: str) -> None:
     file = tmp_path / "audit"
