@@ -106,7 +106,10 @@ class HeadForm:
 
     def __init__(self, lines: list[HeaderLine], places: list[int]) -> None:
         """Takes the lines of one head, and the indexes of the holes, in rising order."""
-        self._lines = lines
+        # Without the values in the holes: they can be secret, and a form lives long.
+        self._lines = lines.copy()
+        for at in places:
+            self._lines[at] = HeaderLine(lines[at].name, lines[at].name.prefix, b"")
         self.places = places
         self.names = [lines[at].name for at in places]
         """The names of the lines in the holes, which are in the common bytes."""
@@ -148,9 +151,7 @@ class HeadForm:
         if at is None:
             names = [line.name.lower for line in self._lines]
             at = self._at[lower_name] = names.index(lower_name) if lower_name in names else -1
-        if at in self.places:
-            return found[self.places.index(at)]
-        return None if at < 0 else self._lines[at]
+        return None if at < 0 else self.lines(found)[at]
 
     def literals(self, rules: MetadataRules, found: list[HeaderLine]) -> list[bytes] | None:
         """Returns the metadata of such a head, encoded in parts; None as with a line."""

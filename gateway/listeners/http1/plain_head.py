@@ -28,6 +28,11 @@ _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
 _FORM_BYTES: Final = 8192
 """The longest head of which it keeps the form, so that forms take little memory."""
+_MOST_SHARED_FORMS: Final = 256
+_SHARED_FORMS: Final[dict[bytes, HeadForm]] = {}
+"""The forms that all connections share, by their bytes."""
+_HOLE: Final = b"\0"
+"""Stands for a hole: no line has this byte."""
 _MOST_OTHERS: Final = 3
 """The most lines that differ in two heads of one form, although other clients may send them."""
 _SPACE: Final = 0x20
@@ -173,7 +178,7 @@ class PlainHeads:
         fields = HeaderFields(None, (), found)
         form = _form(self._lines, found) if last - start <= _FORM_BYTES else None
         if form is not None:
-            self._learn(form)
+            self._learn(_shared(form))
         self._head, self._fields, self._lines = data[start : last + 4], fields, found
         return fields
 
@@ -238,6 +243,17 @@ def _request_line(data: bytes, end: int) -> tuple[str, str] | None:
     if target.translate(_TARGET) != target:
         return None
     return method, target.decode("ascii")
+
+
+def _shared(form: HeadForm) -> HeadForm:
+    """Returns the form with these bytes that all connections share, so that each needs no other."""
+    key = _HOLE.join(form.stretches)
+    known = _SHARED_FORMS.get(key)
+    if known is None:
+        if len(_SHARED_FORMS) >= _MOST_SHARED_FORMS:
+            _SHARED_FORMS.clear()
+        known = _SHARED_FORMS[key] = form
+    return known
 
 
 def _form(before: list[HeaderLine], lines: list[HeaderLine]) -> HeadForm | None:

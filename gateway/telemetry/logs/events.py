@@ -1,8 +1,9 @@
 """Writes events as log lines: the audit trail, and the records of the loggers `gateway.*`.
 
 The audit trail has changes to credentials and refusals, with their author, origin and outcome. It
-is never sampled, but a failure that says the same as one of the last second is left out. Lines that cannot be written wait until they can be. Only if too many lines wait
-are further ones dropped; the trail then has a line with their number.
+is never sampled, but a failure that says the same as one of the last second is left out. Lines that
+cannot be written wait until they can be. Only if too many lines wait are further ones dropped; the
+trail then has a line with their number.
 """
 
 import itertools

@@ -240,6 +240,22 @@ async def test_the_forms_of_several_clients_are_known_on_one_connection() -> Non
     assert [sent(client, 6) is not None for client in range(4)] == [False, True, True, True]
 
 
+async def test_connections_share_the_form_of_a_head_but_none_of_its_secrets() -> None:
+    forms: list[HeadForm | None] = []
+    for token in ("ada", "bob"):
+        reader = request_reader()
+        for number in range(3):
+            lines = ("X-Shared: a", f"Authorization: Bearer {token}", f"X-Number: {number}")
+            [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+        assert isinstance(request, Request)
+        assert request.fields.first(b"authorization") == f"Bearer {token}"
+        assert request.headers["X-Number"] == "2"
+        forms.append(request.fields.form)
+    assert forms[0] is not None
+    assert forms[0] is forms[1]
+    assert [line.text for line in forms[0]._lines if line.name.lower == b"authorization"] == [""]
+
+
 @pytest.mark.parametrize(("size", "is_kept"), [(7_900, True), (8_200, False)])
 async def test_the_form_of_a_long_head_is_not_kept(size: int, *, is_kept: bool) -> None:
     reader = request_reader()
