@@ -17,12 +17,15 @@ from typing import Final, Protocol
 from gateway.status import StartUpError
 
 _EVERY_S = 0.1
-# The maximum number of lines in a batch, and the number of waiting lines that wakes the thread. To
-# wake it costs as much as several requests, and a longer queue would not fit into the cache of a
-# processor.
-_BATCH: Final = 1024
-# The pause between two batches, in which the event loop runs. Without it the loop would not run if
-# both share a core: after a write, this thread would take Python's lock before the loop wakes up.
+# So many waiting lines wake the thread. To wake it costs as much as several requests, and a longer
+# queue would not fit into the cache of a processor.
+_WAKING: Final = 1024
+# The maximum number of lines in one write. While this thread joins them, the event loop waits,
+# because both need Python's lock; lines can have 20 kB.
+_BATCH: Final = 128
+# The pause after so many lines as wake the thread, in which the event loop runs. Without it the
+# loop would not run if both share a core: after a write, this thread would take Python's lock
+# before the loop wakes up.
 _PAUSE_S: Final = 0.001
 _MOST_WAITING = 65_536
 _CLOSING_S = 5.0
@@ -243,7 +246,7 @@ class LogWriter:
             self.dropped += 1
             return
         self.waiting.append(line)
-        if count == _BATCH:
+        if count == _WAKING:
             self._wake.set()
 
     def hurry(self) -> None:
@@ -272,6 +275,7 @@ class LogWriter:
 
     def _write_waiting(self, least: int) -> None:
         """Writes batches while at least this many lines wait."""
+        written = 0
         while len(self.waiting) >= least or self.dropped:
             count = min(len(self.waiting), _BATCH)
             lost, self.dropped = self.dropped, 0
@@ -280,8 +284,12 @@ class LogWriter:
                 lines.insert(0, self._notice(lost))
             if not self._write("".join(lines), count, lost):
                 return
-            if least <= len(self.waiting) < self.most // 2 and not self._closing:
+            written += count
+            if written < _WAKING or self._closing:
+                continue
+            if least <= len(self.waiting) < self.most // 2:
                 time.sleep(_PAUSE_S)
+            written = 0
 
     def _write(self, text: str, count: int, lost: int) -> bool:
         """Writes lines; returns False if the sink failed."""

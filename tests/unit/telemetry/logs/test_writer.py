@@ -20,6 +20,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.text = ""
+        self.sizes: list[int] = []
         self.error: OSError | None = None
         self.free = threading.Event()
         self.free.set()
@@ -30,6 +31,7 @@ class Disk:
         self.free.wait(5)
         if self.error is not None:
             raise self.error
+        self.sizes.append(len(data))
         self.text += data.decode()
 
     def close(self) -> None:
@@ -91,6 +93,16 @@ def test_full_batches_do_not_wait_and_the_few_after_them_do() -> None:
     assert disk.text.count("\n") == written
     writing.hurry()
     until_sync(lambda: disk.text.count("\n") == 1040)
+    writing.close()
+
+
+def test_many_long_lines_are_written_in_several_pieces() -> None:
+    disk = Disk()
+    writing = writer(disk, most=2000, every_s=60)
+    for _ in range(1025):
+        writing.add("x" * 1000 + "\n")
+    until_sync(lambda: disk.text.count("\n") >= 1024)
+    assert max(disk.sizes) == 128 * 1001
     writing.close()
 
 
