@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -13,6 +14,10 @@ settings.register_profile("untimed", deadline=None)
 # For `make test-quick`: fewer examples of each property, and the same ones each time.
 settings.register_profile("quick", deadline=None, max_examples=15, derandomize=True)
 settings.load_profile("untimed")
+
+# A shell ignores Ctrl-C for what it starts in the background; processes of tests would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRE_ALL = "TESTS_REQUIRE_ALL"
 
