@@ -126,8 +126,7 @@ class HeadForm:
                 stretch += line.data + b"\r\n"
         self.stretches.append(stretch + b"\r\n")
         common = [line for at, line in enumerate(lines) if at not in places]
-        self.common = HeaderFields(None, (), common)
-        """The attributes that the common lines decide."""
+        self.common = HeaderFields(None, (), common)  # the attributes that these lines decide
         self._at: dict[bytes, int] = {}
         # For the rules that asked last: the numbers of the holes whose lines become metadata, and
         # the literals between these; None as with a line.

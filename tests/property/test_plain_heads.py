@@ -214,6 +214,23 @@ def of_one_form(chance: random.Random, number: int) -> list[bytes]:
     return found
 
 
+def compare(requests: Sequence[bytes]) -> int:
+    """Reads requests as they are read and by the parser; returns how many had a known form."""
+    made, formed = reader(), 0
+
+    def read(data: bytes) -> Read:
+        nonlocal formed
+        result = made.read(data)
+        for request, _, _ in result[0]:
+            if isinstance(request, Request) and request.fields.form is not None:
+                formed += 1
+                check_metadata(request)
+        return result
+
+    assert outcome(read, requests) == outcome(reader().parse, requests), requests
+    return formed
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_heads_of_one_form_are_read_as_the_parser_reads_them(seed: int) -> None:
     chance = random.Random(seed)
@@ -222,18 +239,7 @@ async def test_heads_of_one_form_are_read_as_the_parser_reads_them(seed: int) ->
         requests = of_one_form(chance, 6)
         requests += [mutant(chance, one) for one in of_one_form(chance, 2)]
         requests += [mutant(chance, one) for one in requests[:5]]
-        made = reader()
-
-        def read(data: bytes, made: RequestReader = made) -> Read:
-            nonlocal formed
-            result = made.read(data)
-            for request, _, _ in result[0]:
-                if isinstance(request, Request) and request.fields.form is not None:
-                    formed += 1
-                    check_metadata(request)
-            return result
-
-        assert outcome(read, requests) == outcome(reader().parse, requests), requests
+        formed += compare(requests)
     # Of 1,950 heads. Otherwise no form would have been compared.
     assert formed > 200
 
@@ -259,18 +265,7 @@ async def test_heads_of_several_clients_on_one_connection_are_read_as_the_parser
         rest = [one for client in clients for one in client]
         requests += chance.sample(rest, len(rest))
         requests += [mutant(chance, chance.choice(rest)) for _ in range(4)]
-        made = reader()
-
-        def read(data: bytes, made: RequestReader = made) -> Read:
-            nonlocal formed
-            result = made.read(data)
-            for request, _, _ in result[0]:
-                if isinstance(request, Request) and request.fields.form is not None:
-                    formed += 1
-                    check_metadata(request)
-            return result
-
-        assert outcome(read, requests) == outcome(reader().parse, requests), requests
+        formed += compare(requests)
     assert formed > 200
 
 

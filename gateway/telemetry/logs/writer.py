@@ -285,11 +285,10 @@ class LogWriter:
             if not self._write("".join(lines), count, lost):
                 return
             written += count
-            if written < _WAKING or self._closing:
-                continue
-            if least <= len(self.waiting) < self.most // 2:
+            has_more = least <= len(self.waiting) < self.most // 2
+            if written >= _WAKING and has_more and not self._closing:
                 time.sleep(_PAUSE_S)
-            written = 0
+                written = 0
 
     def _write(self, text: str, count: int, lost: int) -> bool:
         """Writes lines; returns False if the sink failed."""
