@@ -20,7 +20,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.site import Site
 from gateway.http.messages import Request
 from gateway.interceptors.decode import decode
-from gateway.interceptors.measure import Measure
+from gateway.upstream.measure import Measure
 from gateway.telemetry.record import Record
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.exporter import SpanExporter
