@@ -69,7 +69,7 @@ class AuditLog:
             said = event, *fields.items()
             if not self._throttle.admits(said, _SILENCE_S):
                 return
-        self._writer.add(self._line(event, fields))
+        self._writer.add(self._line(event, fields).encode())
         self._writer.hurry()
 
     def _line(self, event: str, fields: dict[str, str]) -> str:
@@ -112,7 +112,7 @@ class ProgramHandler(logging.Handler):
         if self._writer is None or record.levelno < self._levels.number:
             return
         try:
-            self._writer.add(self._line(record))
+            self._writer.add(self._line(record).encode())
         except Exception:  # noqa: BLE001 - a handler must not raise (logging.Handler)
             self.handleError(record)
 
