@@ -73,3 +73,23 @@ class JsonOptions(Section):
     format nevertheless (RFC 9110, section 12.5.1)."""
     pretty: bool = False
     """Indent the output, for people."""
+
+    @property
+    def ignores_excess_body(self) -> bool:
+        """True if a body that the HTTP rule has no place for is not read."""
+        return self.excess_body is Excess.IGNORE
+
+    @property
+    def ignores_text_after(self) -> bool:
+        """True if text after the JSON value of a body is not read."""
+        return self.text_after is Excess.IGNORE
+
+    @property
+    def ignores_enum_case(self) -> bool:
+        """True if names of enum values are compared without their case."""
+        return self.enum_case is EnumCase.IGNORE
+
+    @property
+    def serves_unacceptable(self) -> bool:
+        """True if a client that accepts no format of its response gets the usual one."""
+        return self.unacceptable is Unacceptable.SERVE
