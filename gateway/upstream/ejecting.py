@@ -66,7 +66,6 @@ class Ejector:
         self._name = name
         self._watch = watch
         self._options = options
-        self._random = random
         self._clock = clock
         self._outliers = Outliers(options, random)
         self._outliers.spared = watch.spared
@@ -83,7 +82,7 @@ class Ejector:
         self._choose_calls([tally] if len(self._watched) > 2 else self._watched)
         if self._timer is None and len(self._watched) > 1:
             # A random first sweep: processes that start together must not all eject at once.
-            self._sweep_in(self._options.interval_s * self._random.random())
+            self._sweep_in(self._outliers.first_sweep_s())
         return tally
 
     def forget(self, tally: Tally) -> None:

@@ -96,6 +96,10 @@ class Outliers:
         reason = f"{tally.in_a_row} failures in a row"
         return self._eject(tally, "consecutive_failures", reason, now_s)
 
+    def first_sweep_s(self) -> float:
+        """Returns the seconds until the first sweep, which are random."""
+        return self._options.interval_s * self._random.random()
+
     def sweep(self, now_s: float) -> tuple[list[Ejection], list[Tally]]:
         """Judges the calls since the last sweep; returns the new ejections, and the restored.
 
