@@ -21,6 +21,11 @@ class Excess(StrEnum):
     REJECT = "reject"
     IGNORE = "ignore"
 
+    @property
+    def is_ignored(self) -> bool:
+        """True if it is not read."""
+        return self is Excess.IGNORE
+
 
 class EnumCase(StrEnum):
     """The comparison of the names of enum values."""
@@ -73,16 +78,6 @@ class JsonOptions(Section):
     format nevertheless (RFC 9110, section 12.5.1)."""
     pretty: bool = False
     """Indent the output, for people."""
-
-    @property
-    def ignores_excess_body(self) -> bool:
-        """True if a body that the HTTP rule has no place for is not read."""
-        return self.excess_body is Excess.IGNORE
-
-    @property
-    def ignores_text_after(self) -> bool:
-        """True if text after the JSON value of a body is not read."""
-        return self.text_after is Excess.IGNORE
 
     @property
     def ignores_enum_case(self) -> bool:

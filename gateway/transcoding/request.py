@@ -52,7 +52,7 @@ class RequestDecoder:
         self._json_values = config.limits.json_values
         self._json_types = config.json_.content_types
         self._takes_url_encoded = query.form_bodies and binding.body is None
-        self.ignores_excess_body = config.json_.ignores_excess_body
+        self.ignores_excess_body = config.json_.excess_body.is_ignored
         """True if a body is ignored where the HTTP rule has none."""
         self._encode_captures = _captures_encoder(
             [path_encoder(path, ignores_case=ignores_case) for path in binding.variables]

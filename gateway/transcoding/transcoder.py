@@ -343,7 +343,7 @@ class Transcoder:
 
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config
-        decode = LenientDecoder if config.json_.ignores_text_after else RequestDecoder
+        decode = LenientDecoder if config.json_.text_after.is_ignored else RequestDecoder
         decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode)

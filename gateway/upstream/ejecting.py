@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -193,13 +194,13 @@ class Ejector:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _CountedCalls:
     """Calls an endpoint that may be ejected, and counts how the calls end."""
 
-    def __init__(self, channel: EndpointChannel, tally: Tally, ejector: Ejector) -> None:
-        self._channel = channel
-        self._tally = tally
-        self._ejector = ejector
+    _channel: EndpointChannel
+    _tally: Tally
+    _ejector: Ejector
 
     async def call(
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
