@@ -17,8 +17,7 @@ the number of nodes limits the cost of a search, for any path.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from gateway.status import StatusError
 from gateway.transcoding.routing.captures import Decode, compile_captures
@@ -56,8 +55,7 @@ class Match(Generic[T]):
         return f"Match({self.target!r}, {self.captures!r})"
 
 
-@dataclass(frozen=True, eq=False)
-class Conflict(Generic[T]):
+class Conflict(NamedTuple, Generic[T]):
     """Two targets on one route: `first` serves it, `second` does not."""
 
     http_method: str
