@@ -17,7 +17,7 @@ the number of nodes limits the cost of a search, for any path.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from gateway.status import StatusError
 from gateway.transcoding.routing.captures import Decode, compile_captures
@@ -55,20 +55,15 @@ class Match(Generic[T]):
         return f"Match({self.target!r}, {self.captures!r})"
 
 
-class Conflict(Generic[T]):
+class Conflict(NamedTuple, Generic[T]):
     """Two targets on one route: `first` serves it, `second` does not."""
 
-    __slots__ = ("first", "http_method", "is_preferred", "second", "template")
-
-    def __init__(
-        self, http_method: str, template: Template, first: T, second: T, *, is_preferred: bool
-    ) -> None:
-        self.http_method = http_method
-        self.template = template
-        self.first = first
-        self.second = second
-        self.is_preferred = is_preferred
-        """True if `first` serves the route because its tier is earlier."""
+    http_method: str
+    template: Template
+    first: T
+    second: T
+    is_preferred: bool
+    """True if `first` serves the route because its tier is earlier."""
 
 
 _Leaf = tuple[Methods[T], list[str]]
