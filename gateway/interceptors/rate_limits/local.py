@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.call import Call, Handler, Reply
 from gateway.interceptors.rate_limits.refusal import Quotas
-from gateway.stores.base import Taken
 from gateway.stores.counting import Taker
+from gateway.stores.taken import Taken
 
 Refuse = Callable[[Call, Sequence[str], Sequence[Taken]], None]
 """Raises the error of a call that exceeds a limit, with the keys and results of all its limits."""

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 from gateway.interceptors.rate_limits.rules import Counters
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.stores.base import Taken
+from gateway.stores.taken import Taken
 
 DOMAIN = "gatewayapi.v1"
 """The domain of the error reasons (google.rpc.ErrorInfo)."""
