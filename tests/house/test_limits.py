@@ -96,6 +96,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "listeners/http1/known_lines.py": "_MAX_LINE_BYTES _MAX_NAME_BYTES",
         "transcoding/transcoder.py": "_MOST_FORMS",
         "exchange/dialects/rest.py": "_MOST_PATHS _LONGEST_PATH",
+        "exchange/ring/cors.py": "_MOST_ORIGINS _LONGEST_ORIGIN",
         "exchange/ring/security_headers.py": "_MOST_OTHERS",
         "telemetry/logs/access.py": "_MOST_REMEMBERED _LONGEST_REMEMBERED",
         "upstream/channels/http2/connections.py": "_MOST_WARNINGS",
