@@ -91,6 +91,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "auth/certificates.py": "_MOST",
         "http2/headers.py": "_REMEMBERED_BLOCK_BYTES",
         "interceptors/identify.py": "_MOST",
+        "interceptors/rate_limits/refusal.py": "_MOST_ENDS",
         "interceptors/rate_limits/rules.py": "_MOST_KEYS",
         "listeners/http1/response_bytes.py": "_MOST_STARTS _LONGEST_START",
         "listeners/http1/known_lines.py": "_MAX_LINE_BYTES _MAX_NAME_BYTES",
