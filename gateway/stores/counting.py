@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
+from gateway.stores.base import Demand, Limit, SlidingWindow, TokenBucket
+from gateway.stores.taken import Taken
 
 State = tuple[float, float, float]
 """A bucket: tokens, their time, 0. A window: its start, its count, the previous one's count."""

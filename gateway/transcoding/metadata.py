@@ -14,10 +14,10 @@ from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.metadata import MetadataOptions
 from gateway.http2.headers import literal_start, string
 from gateway.status import StartUpError, invalid_argument
+from gateway.transcoding import call_head
 from gateway.transcoding.baggage import BAGGAGE, kept_baggage
 
-Metadata = list[tuple[str, str | bytes]]
-"""gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
+Metadata = call_head.Metadata
 
 HOP_BY_HOP: Final = frozenset(
     {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Call, CallHead, CallMetadata, Metadata, Reply, RequestBytes
+from gateway.call import Call, CallMetadata, Metadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
@@ -396,5 +396,5 @@ def name_of(failure: StatusError) -> str:
 
 def after(metadata: CallMetadata, attempts: int) -> Metadata:
     """The metadata of an attempt after so many others."""
-    plain = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+    plain = metadata if isinstance(metadata, list) else metadata.metadata()
     return [*plain, (PREVIOUS_ATTEMPTS, str(attempts))]
