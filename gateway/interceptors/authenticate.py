@@ -117,6 +117,12 @@ class AuthenticateStream(Authenticate):
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call for as long as its credential is valid."""
+        if call.header("Authorization", b"authorization") is None:
+            for recall in self._recalls_without:
+                if recall(call, None) is not None:
+                    break
+            else:
+                return proceed(call)  # there is no credential that could be lost
         return self._answer(call, proceed)
 
     async def _answer(self, call: Call, proceed: Handler) -> Reply:
