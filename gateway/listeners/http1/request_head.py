@@ -165,7 +165,7 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
 
 def asks_for_websocket(message: Head, fields: HeaderFields) -> bool:
     """True if this is the client's part of a WebSocket handshake (RFC 6455 section 4.1)."""
-    offered = [one.strip() for one in fields.by_name.get("Upgrade", "").lower().split(",")]
+    offered = map(str.strip, fields.by_name.get("Upgrade", "").lower().split(","))
     return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered
 
 

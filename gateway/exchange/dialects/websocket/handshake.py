@@ -51,12 +51,14 @@ class Handshake:
 def move_token_to_header(request: Request) -> None:
     """Moves a token that is offered as a protocol into the `Authorization` header.
 
-    The token is removed from all other fields. The other fields of the handshake are removed from
-    the raw fields too, so that back ends do not receive them.
+    The token is removed from all other fields. The fields of the handshake are no metadata
+    (`NOT_METADATA`), so back ends do not receive them.
 
     Raises:
         StatusError: INVALID_ARGUMENT for two credentials, or an empty one.
     """
+    if _OFFERS not in request.fields.by_name:
+        return
     offers = _offers(request.headers)
     tokens = [offer.removeprefix(BEARER) for offer in offers if offer.startswith(BEARER)]
     headers = CIMultiDict(request.headers)
@@ -84,7 +86,7 @@ def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
     Raises:
         StatusError: the client's part is invalid, or its origin is not allowed.
     """
-    headers = request.headers
+    headers = request.fields.by_name
     if headers.get("Sec-WebSocket-Version") != _VERSION:
         raise StatusError(  # RFC 6455 section 4.4
             Code.INVALID_ARGUMENT,
@@ -95,10 +97,12 @@ def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
     key = headers.get("Sec-WebSocket-Key", "")
     if not _is_key(key):
         raise invalid_argument("", "expected a Sec-WebSocket-Key of 16 bytes in base64")
-    _check_origin(headers, options.origins)
+    origin = headers.get("Origin")
+    if origin is not None:  # only browsers send it; another client could send any
+        _check_origin(origin, request.fields.host, options.origins)
     fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept_key(key))]
-    protocol = _choose_protocol(headers)
-    if protocol is not None:
+    protocol = _choose_protocol(headers) if _OFFERS in headers else ""
+    if protocol:
         fields.append((_OFFERS, protocol))
     extensions: Sequence[Extension] = ()
     if options.compression:
@@ -120,14 +124,12 @@ def _offers(headers: Mapping[str, str]) -> list[str]:
     return [offer.strip() for value in values for offer in value.split(",") if offer.strip()]
 
 
-def _choose_protocol(headers: Mapping[str, str]) -> str | None:
-    """Returns the protocol to use; None if the client offers none.
+def _choose_protocol(headers: Mapping[str, str]) -> str:
+    """Returns the protocol to use, of those that the client offers.
 
     Raises:
         StatusError: INVALID_ARGUMENT if it offers only others: a browser would close the WebSocket.
     """
-    if _OFFERS not in headers:
-        return None
     for offer in _offers(headers):
         if offer in (JSON_PROTOCOL, PROTOBUF_PROTOCOL):
             return offer
@@ -136,18 +138,17 @@ def _choose_protocol(headers: Mapping[str, str]) -> str | None:
     )
 
 
-def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
+def _check_origin(origin: str, host: str, allowed: Sequence[str]) -> None:
     """Rejects pages of other sites, which would use the credentials of their visitor.
 
-    RFC 6455 section 10.2. A client without Origin is not a browser, and could send any origin.
+    RFC 6455 section 10.2.
 
     Raises:
         StatusError: PERMISSION_DENIED.
     """
-    origin = headers.get("Origin")
-    if origin is None or "*" in allowed or origin.lower() in map(str.lower, allowed):
+    if "*" in allowed or origin.lower() in map(str.lower, allowed):
         return
-    if not _is_same_origin(origin, headers.get("Host", "")):
+    if not _is_same_origin(origin, host):
         raise StatusError(
             Code.PERMISSION_DENIED, "pages of this origin may not connect; see websocket.origins"
         )
