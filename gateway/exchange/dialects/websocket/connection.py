@@ -18,6 +18,7 @@ from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import transcode
 from gateway.http.connection import SocketConnection
+from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
@@ -63,6 +64,7 @@ class WebSocket:
 
     def __init__(
         self,
+        request: Request,
         frames: Frames,
         options: WebSocketOptions,
         *,
@@ -70,8 +72,12 @@ class WebSocket:
         max_messages: int | None,
         limit_bytes: int | None,
     ) -> None:
-        """Takes the limits for the client's messages: their number, and their bytes in all."""
+        """Takes the limits for the client's messages: their number, and their bytes in all.
+
+        They count as the body of `request`, which asked for the WebSocket.
+        """
         self._loop = asyncio.get_running_loop()
+        self._request = request
         self._frames = frames
         self._options = options
         self._is_protobuf = is_protobuf
@@ -95,7 +101,7 @@ class WebSocket:
         """The end of the call, if something other than the back end ended it."""
         self._peer_closed: asyncio.Future[None] = self._loop.create_future()
         """The future that is done when the client has closed."""
-        self.received_bytes = self.sent_bytes = 0
+        self.sent_bytes = 0
 
     def receive(self, data: bytes) -> None:
         """Receives bytes from the client; pauses reading if they are too many to use now."""
@@ -296,10 +302,10 @@ class WebSocket:
         if self._early_ending.done():
             return
         size = len(message.payload)
-        self.received_bytes += size
+        self._request.body_bytes += size
         if not size and message.is_text:
             self._is_half_closed = True
-        elif self._limit_bytes is not None and self.received_bytes > self._limit_bytes:
+        elif self._limit_bytes is not None and self._request.body_bytes > self._limit_bytes:
             text = f"the request is larger than {self._limit_bytes} bytes"
             self._end(Ending(StatusError(Code.RESOURCE_EXHAUSTED, text), TOO_BIG))
         elif message.is_text is self._is_protobuf:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache, partial
+from operator import attrgetter
+from typing import Final
 
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
@@ -16,6 +18,8 @@ from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
+
+_streams: Final = attrgetter("method.streams")
 
 
 class WebSocketDialect:
@@ -39,7 +43,7 @@ class WebSocketDialect:
         Raises:
             StatusError: no streaming method has this path.
         """
-        match = self._transcoder.preferred(request.path, lambda one: one.method.streams)
+        match = self._transcoder.preferred(request.path, _streams)
         if match is None:
             return self._transcoder.match("GET", request.path)  # raises the error
         if not match.target.method.streams:
@@ -70,6 +74,7 @@ class WebSocketDialect:
             limits.stream_message_bytes, limits.decompression_ratio, handshake.extensions
         )
         socket = WebSocket(
+            request,
             frames,
             self._options,
             is_protobuf=is_protobuf,
@@ -77,12 +82,8 @@ class WebSocketDialect:
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
-
-        def note(code: Code, sent_bytes: int) -> None:
-            request.body_bytes = socket.received_bytes
-            self._log.note(request, match, 101, code, sent_bytes, started_s)
-
-        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, note)
+        ended = partial(self._log.note, request, match, 101, started_s=started_s)
+        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, ended)
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
