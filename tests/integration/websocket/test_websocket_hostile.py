@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from gateway.exchange.dialects.websocket import connection
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import Code
 from tests.support.http import RawClient
 from tests.support.polling import until
 from tests.support.streaming import open_stage
-from tests.unit.exchange.dialects.websocket.test_frames import PING, TEXT, frame
+from tests.unit.exchange.dialects.websocket.test_frames import CLOSE, PING, TEXT, frame
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 VERSION = "Sec-WebSocket-Version: 13"
@@ -144,6 +145,17 @@ async def test_a_flood_of_pings_fills_no_memory() -> None:
         await client.send(frame(TEXT, b'{"text":"after"}'))
         await until(lambda: bool(stage.backend.received))
         assert _unsent_bytes() < 1_000_000
+
+
+async def test_a_close_behind_unread_messages_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_CLOSE_TIMEOUT_S", 3600)
+    message = frame(TEXT, b'{"text":"%b"}' % (b"x" * 1000))
+    async with open_stage() as stage, stage.connected() as client:
+        await shake(client, "/v1/enough/both", message)
+        async with asyncio.timeout(5):
+            await client.send(message * 600 + frame(CLOSE, b"\x03\xe8"))
+            assert await client.reader.read() != b""  # to the end of the connection
+        await until(lambda: stage.endings.codes == [Code.OK])
 
 
 async def test_a_frame_that_comes_slowly_is_put_together() -> None:

@@ -209,6 +209,7 @@ class WebSocket:
         return Ending()
 
     async def _close(self, ending: Ending, session: Session) -> None:
+        self._end(ending)  # unread messages are dropped; the client's close may follow them
         if self._frames.is_open:
             error = ending.error
             if error is None:
@@ -220,7 +221,7 @@ class WebSocket:
             self._send(self._frames.text(text))
             self._send(self._frames.close(close_code, reason))
         self._flush()
-        self._read()  # drop unread messages; the client's close frame may follow them
+        self._read()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._peer_closed
@@ -289,6 +290,8 @@ class WebSocket:
         """Ends the call: the client has closed, or has violated the protocol."""
         if not self._peer_closed.done():
             self._peer_closed.set_result(None)
+        if self._early_ending.done():
+            return
         match self._frames.violation:
             case None:
                 error = StatusError(Code.CANCELLED, "the client has closed")
