@@ -309,7 +309,9 @@ class Router(Generic[T]):
         The colon is searched in the raw path: `%3A` is data (http.proto, path template syntax).
         """
         _, colon, suffix = raw.rpartition(":")
-        verb = decode(suffix, "path") if colon else ""
+        verb = suffix if colon else ""
+        if "%" in verb:
+            verb = decode(verb, "path")
         return verb if verb in self._verbs or self._options.every_verb else ""
 
     def _unescaped(self, path: str) -> str:
