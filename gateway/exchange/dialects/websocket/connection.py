@@ -110,7 +110,8 @@ class WebSocket:
         if len(self._unread) <= self._frames.piece_bytes:
             self._read()
         else:
-            self._set_paused(paused=True)
+            if not self._paused:
+                self._set_paused(paused=True)
             self._read_later()
 
     def send_heartbeat(self, now_s: float) -> None:
@@ -258,7 +259,9 @@ class WebSocket:
                 break
         if self._unread and self._has_room():
             self._read_later()
-        self._set_paused(paused=self._is_reading_later or not self._has_room())
+        paused = self._is_reading_later or not self._has_room()
+        if paused is not self._paused:
+            self._set_paused(paused=paused)
         if self._reader is not None and (self._queue or self._is_half_closed):
             if not self._reader.done():
                 self._reader.set_result(None)
@@ -278,7 +281,7 @@ class WebSocket:
         return self._queued_bytes < _QUEUE_BYTES or self._early_ending.done()
 
     def _set_paused(self, *, paused: bool) -> None:
-        if paused != self._paused and self._connection is not None:
+        if self._connection is not None:
             self._paused = paused
             if paused:
                 self._connection.pause()
