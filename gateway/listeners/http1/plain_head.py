@@ -112,7 +112,7 @@ class PlainHeads:
         if fields is not None and data.startswith(self._head, start):
             end = start + len(self._head)
         else:
-            fields = self._formed(data, start)
+            fields = self._formed(data, start) if self._forms else None
             if fields is None:
                 fields = self._listed(data, start)
                 if fields is None:
