@@ -274,7 +274,7 @@ class HttpProtocol(ServingConnection):
 
     def _begin(self, waiting: ReceivedRequest | StatusError) -> Request | Response:
         """Returns the request to answer, or the response to one that is refused."""
-        if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
+        if self._paused and not self._discarding and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
         # Classes of machine code and tuples are told apart in a tenth of the time of `StatusError`.
         if not isinstance(waiting, tuple):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gateway.call import Call, Handler, Reply
 from gateway.exchange.dialects.websocket import connection
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import Code
@@ -66,6 +67,27 @@ async def test_frames_that_come_with_the_handshake_are_read() -> None:
     async with open_stage() as stage, stage.connected() as client:
         await shake(client, "/v1/talk/both", frame(TEXT, b'{"text":"early"}'))
         assert b"early" in await client.reader.read(200)
+
+
+async def test_frames_that_come_before_the_answer_are_read() -> None:
+    """RFC 6455 section 4.1 has a client wait for the answer; what it sends earlier is not lost."""
+    asked, decided = asyncio.Event(), asyncio.Event()
+
+    async def deciding(call: Call, proceed: Handler) -> Reply:
+        asked.set()
+        await decided.wait()
+        return await proceed(call)
+
+    async with open_stage(deciding) as stage, stage.connected() as client:
+        answer = asyncio.create_task(shake(client))
+        await asked.wait()
+        await client.send(frame(TEXT, b'{"text":"early"}'))
+        async with stage.connected() as other:  # its answer comes after those bytes
+            assert (await other.get("/nowhere")).status == 404
+        decided.set()
+        await answer
+        async with asyncio.timeout(5):
+            assert b"early" in await client.reader.read(200)
 
 
 @pytest.mark.parametrize(
