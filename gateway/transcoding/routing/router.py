@@ -245,7 +245,8 @@ class Router(Generic[T]):
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
-        path = self._unescaped(path)
+        if self._options.splits_escaped:
+            path = with_slashes(path)
         try:
             found = [methods for methods, _ in self._leaves(path)]
         except StatusError as error:
@@ -288,7 +289,7 @@ class Router(Generic[T]):
 
         Leaves reached with a verb come before the others.
         """
-        whole = self._unescaped(path)
+        whole = with_slashes(path) if self._options.splits_escaped else path
         trimmed = self._trimmed(whole)
         raw = trimmed.split("/")
         texts = decode_segments(raw, allow_nul=self._options.allow_nul)
@@ -313,9 +314,6 @@ class Router(Generic[T]):
         if "%" in verb:
             verb = decode(verb, "path")
         return verb if verb in self._verbs or self._options.every_verb else ""
-
-    def _unescaped(self, path: str) -> str:
-        return with_slashes(path) if self._options.splits_escaped else path
 
     def _trimmed(self, path: str) -> str:
         return path.rstrip("/") or "/" if self._options.trims_slashes else path
