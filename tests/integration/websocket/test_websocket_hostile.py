@@ -174,9 +174,11 @@ async def test_a_close_behind_unread_messages_is_seen(monkeypatch: pytest.Monkey
     message = frame(TEXT, b'{"text":"%b"}' % (b"x" * 1000))
     async with open_stage() as stage, stage.connected() as client:
         await shake(client, "/v1/enough/both", message)
-        async with asyncio.timeout(5):
-            await client.send(message * 600 + frame(CLOSE, b"\x03\xe8"))
-            assert await client.reader.read() != b""  # to the end of the connection
+        async with asyncio.timeout(10):
+            await client.send(message * 600)
+            await client.reader.readuntil(b"\x88\x02\x03\xe8")
+            await client.send(frame(CLOSE, b"\x03\xe8"))
+            assert await client.reader.read() == b""  # the connection has ended
         await until(lambda: stage.endings.codes == [Code.OK])
 
 
