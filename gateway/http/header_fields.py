@@ -386,13 +386,13 @@ def with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
 
     RFC 9110 section 5.3.
     """
-    several = [name for name in _LISTS if len(headers.getall(name, ())) > 1]
-    if not several:
-        return headers
-    joined = CIMultiDict(headers)
-    for name in several:
-        joined[name] = ", ".join(headers.getall(name))
-    return CIMultiDictProxy(joined)
+    joined: CIMultiDict[str] | None = None
+    for name in _LISTS:
+        values = headers.getall(name, ())
+        if len(values) > 1:
+            joined = CIMultiDict(headers) if joined is None else joined
+            joined[name] = ", ".join(values)
+    return headers if joined is None else CIMultiDictProxy(joined)
 
 
 NO_FIELDS: Final = HeaderFields({}, ())

@@ -116,10 +116,16 @@ class AuthenticateStream:
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call for as long as its credential is valid."""
-        return self._answer(call, proceed)
+        pending = self._authenticate.check(call)
+        if pending is None and call.principal is None:
+            return proceed(call)  # there is no credential that could be lost
+        return self._answer(call, pending, proceed)
 
-    async def _answer(self, call: Call, proceed: Handler) -> Reply:
-        call.principal = await self._authenticate.identify(call)
+    async def _answer(
+        self, call: Call, pending: Awaitable[object] | None, proceed: Handler
+    ) -> Reply:
+        if pending is not None:
+            await pending
         if call.principal is None:
             return await proceed(call)
         watch = LossWatch(asyncio.create_task(self._lose(call)))

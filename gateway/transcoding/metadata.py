@@ -366,8 +366,8 @@ def _folded(name: str) -> str:
 
 
 def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:
-    """The header names that `Connection` marks as hop-by-hop."""
-    names = {part.strip().lower() for part in raw_value.decode("latin-1").split(",")}
+    """The header names that `Connection` marks as hop-by-hop, without those that always are."""
+    names = set(map(str.strip, raw_value.decode("latin-1").lower().split(","))) - HOP_BY_HOP
     return names if known is None else names | known
 
 

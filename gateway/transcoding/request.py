@@ -184,7 +184,8 @@ class RequestDecoder:
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
         """
-        return self._bind(query) + b"".join(self._encode_captures(captures))
+        bound = self._bind(query) if query else b""
+        return bound + b"".join(self._encode_captures(captures))
 
     def decode_form(
         self,
