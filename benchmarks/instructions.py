@@ -42,6 +42,7 @@ from benchmarks.scenarios import (
     ALL_GUARDS,
     MISSING,
     NOT_FOUND,
+    PATCH,
     POST,
     REFUSED,
     SMALL_GET,
@@ -58,6 +59,7 @@ _FORMS = {
     "400": WRONG_FIELDS,
     "401": REFUSED,
     "post": POST,
+    "patch": PATCH,
     "guards": ALL_GUARDS,
 }
 FORMS = tuple(_FORMS)

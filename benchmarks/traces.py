@@ -20,13 +20,13 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.site import Site
 from gateway.http.messages import Request
 from gateway.interceptors.decode import decode
-from gateway.interceptors.measure import Measure
 from gateway.telemetry.record import Record
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.exporter import SpanExporter
 from gateway.telemetry.traces.spans import SpanBuilder
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.transcoding.transcoder import build_transcoder
+from gateway.upstream.measure import Measure
 from tests.support.front_end import schema
 from tests.support.site import PEER, Records, make_request
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from gateway.schema.catalog import Method
-from gateway.status import Attempt, Code
+from gateway.status import Attempt, Code, Refused
 from gateway.trace_context import Trace
-from gateway.transcoding import metadata as metadata_rules
+from gateway.transcoding import call_head
+from gateway.transcoding.call_head import CallHead
 
-Metadata = metadata_rules.Metadata
-"""gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
+Metadata = call_head.Metadata
 RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""
 
@@ -71,47 +71,6 @@ class MessageSource(Protocol):
 
     def line(self) -> RequestLine | None:
         """The request line, if it alone decides the message; None if more does."""
-
-
-class CallHead:
-    """The head of the request that opened a call, from which the rest is made on demand.
-
-    Most calls reach their back end without a look at their metadata, so it is only encoded.
-    """
-
-    __slots__ = ()
-
-    def block(self) -> bytes:
-        """Returns the metadata as fields of HTTP/2 (RFC 7541); empty if it is not encoded."""
-        raise NotImplementedError
-
-    def metadata(self) -> Metadata:
-        """Returns the metadata in a new list."""
-        raise NotImplementedError
-
-    def headers(self) -> Mapping[str, str]:
-        """Returns the header fields of the request by name, in any letter case."""
-        raise NotImplementedError
-
-    def target(self) -> tuple[str, str]:
-        """Returns the HTTP method and the raw path of the request."""
-        raise NotImplementedError
-
-    def query(self) -> str:
-        """Returns the raw query of the request, without `?`."""
-        raise NotImplementedError
-
-    def is_plain(self) -> bool:
-        """True if it certainly has no condition and no Authorization."""
-        return False
-
-    def header(self, lower_name: bytes) -> str | None:
-        """Returns the first header field of the request with this name, which is no list."""
-        raise NotImplementedError
-
-    def add(self, metadata: Metadata, block: bytes) -> None:
-        """Adds metadata of the gateway; `block` encodes it."""
-        raise NotImplementedError
 
 
 CallMetadata = Metadata | CallHead
@@ -369,12 +328,65 @@ class Interceptor(Protocol):
         """Returns the reply to `call`, usually the result of `proceed(call)`."""
 
 
+class Check:
+    """A stage that has nothing to do after the reply, and most often need not wait.
+
+    Checks that follow each other are one stage: as machine code, a stage costs more than many
+    checks.
+    """
+
+    __slots__ = ()
+
+    def check(self, call: Call) -> Awaitable[object] | None:
+        """Returns None to pass a call on; or what must be awaited before, which may be `Refused`.
+
+        Raises:
+            StatusError: the call is rejected.
+        """
+        raise NotImplementedError
+
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Proceeds with a call that passes the check."""
+        return _checked(call, (self,), proceed)
+
+
+def _checked(call: Call, checks: tuple[Check, ...], proceed: Handler) -> Awaitable[Reply]:
+    for number, one in enumerate(checks):
+        pending = one.check(call)
+        if pending is not None:
+            if isinstance(pending, Refused):
+                return pending
+            return _wait_and_proceed(pending, call, checks[number + 1 :], proceed)
+    return proceed(call)
+
+
+async def _wait_and_proceed(
+    pending: Awaitable[object], call: Call, others: tuple[Check, ...], proceed: Handler
+) -> Reply:
+    await pending
+    return await _checked(call, others, proceed)
+
+
 def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
     """One handler that passes a call through `interceptors`, first to last, and then to `last`."""
-    handler = last
+    handler, checks = last, list[Check]()
     for interceptor in reversed(interceptors):
-        handler = _link(interceptor, handler)
-    return handler
+        if isinstance(interceptor, Check):
+            checks.insert(0, interceptor)
+            continue
+        handler, checks = _link(interceptor, _behind(checks, handler)), []
+    return _behind(checks, handler)
+
+
+def _behind(checks: Sequence[Check], proceed: Handler) -> Handler:
+    if not checks:
+        return proceed
+    together = tuple(checks)
+
+    def handle(call: Call) -> Awaitable[Reply]:
+        return _checked(call, together, proceed)
+
+    return handle
 
 
 def _link(interceptor: Interceptor, proceed: Handler) -> Handler:

@@ -1,6 +1,6 @@
 """The changes of a reload that break REST clients: what `gateway diff` finds, as lines."""
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.config.model import Config
 from gateway.exchange.site import Site
@@ -9,9 +9,6 @@ from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import used_files
 from gateway.status import StartUpError
-
-if TYPE_CHECKING:
-    from gateway.openapi.changes.findings import Finding
 
 _MOST_BINDINGS: Final = 2000
 """The most routes of which documents are compared: it takes up to two seconds of CPU, beside which
@@ -51,13 +48,13 @@ def api_changes(before: Described, after: Described) -> list[str]:
     ]
     places = _Places(old, new, before.schema, after.config) if found else None
     return [
-        f"! {one.level} {one.rule}: {_with_colon(places, one)}{one.text}: {one.why}"
+        f"! {one.level} {one.rule}: {_with_colon(places, one.element)}{one.text}: {one.why}"
         for one in found
     ]
 
 
-def _with_colon(places: "_Places | None", finding: "Finding") -> str:
-    place = "" if places is None else places.of(finding.element)
+def _with_colon(places: "_Places | None", element: str) -> str:
+    place = "" if places is None else places.of(element)
     return f"{place}: " if place else ""
 
 

@@ -9,7 +9,7 @@ from gateway.config.model import Config
 from gateway.schema.catalog import Method
 from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
-from gateway.upstream.invoke import ObserverOf, invoke
+from gateway.upstream.invoke import MeasureOf, invoke
 from gateway.upstream.mirroring import Mirroring
 from gateway.upstream.pool import Pool, PoolError
 from gateway.upstream.splitting import condition, split_calls
@@ -82,11 +82,11 @@ class Destinations:
         for number, fault in enumerate(self._fault_rules):
             yield f"faults.rules[{number}].selector", fault.selector, served, "method"
 
-    def last(self, method: Method, observer_of: ObserverOf) -> Handler:
+    def last(self, method: Method, measure_of: MeasureOf) -> Handler:
         """The handler that sends the calls of a method; without settings for it, to one channel."""
 
         def to(name: str) -> Handler:
-            handler = invoke(self._pool[name], observer=observer_of(method, name))
+            handler = invoke(self._pool[name], measure=measure_of(method, name))
             if name not in self._fallbacks:
                 return handler
             fallback, other = self._fallbacks[name]

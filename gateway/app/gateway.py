@@ -19,7 +19,6 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
 from gateway.listeners.movable import MovableListener, open_movable_listener
 from gateway.listeners.sockets import Sockets
-from gateway.schema.catalog import Schema
 from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
 from gateway.telemetry.logs.opening import Logs, open_logs
@@ -64,11 +63,6 @@ class Gateway:
     def config(self) -> Config:
         """The settings in force."""
         return self.generations.current.config
-
-    @property
-    def schema(self) -> Schema:
-        """The schema in force."""
-        return self.generations.current.opened.schema
 
     @property
     def transcoder(self) -> Transcoder:

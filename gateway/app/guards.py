@@ -17,7 +17,6 @@ from gateway.interceptors.decode import decode
 from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
 from gateway.interceptors.loading import SelectedInterceptor
-from gateway.interceptors.measure import Measure
 from gateway.interceptors.rate_limits.limits import RateLimits
 from gateway.interceptors.resources.stages import NO_STAGES, ResourceStages
 from gateway.policy.deadlines import Deadlines
@@ -25,6 +24,7 @@ from gateway.policy.effective import Policies
 from gateway.policy.reply_tags import TagMaker
 from gateway.schema.catalog import Method
 from gateway.telemetry.metrics.metrics import Metrics
+from gateway.upstream.measure import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class Guards:
         }
 
     def _measure(self, method: Method, upstream: str) -> Measure | None:
-        """Returns the observer that measures the back end, without the time of the guards."""
+        """Returns what measures the back end, without the time of the guards."""
         if self.metrics is None and not self.is_traced:
             return None
-        observe = None
+        durations = None
         if self.metrics is not None:
-            observe = self.metrics.calls(method.path[1:], upstream)
-        return Measure(observe, upstream=upstream if self.is_traced else None)
+            durations = self.metrics.calls(method.path[1:], upstream)
+        return Measure(durations, upstream=upstream if self.is_traced else None)
 
     def _before(self, method: Method) -> list[Interceptor]:
         """The stages that a call of `method` passes before it leaves for its back end."""

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from gateway.config.model import Config
-from gateway.config.routing import OnError
 from gateway.config.selectors import check_selector
 from gateway.schema.catalog import Method, Schema, SchemaError, build_schema
 from gateway.schema.drift import differences
@@ -45,7 +44,7 @@ async def load_schema(
         overrides=rules.http,
         system_parameters=rules.system_parameters,
         unannotated=config.routing.unannotated,
-        skip_unmatched=config.routing.on_error is OnError.SKIP,
+        skip_unmatched=config.routing.skips_errors,
         comments=comments,
     )
     check_services(config.upstreams, schema.declared)

@@ -8,7 +8,6 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.messages import fail
 from gateway.config.admin_place import AdminPlace, read_admin_place
 
 _TIMEOUT_S: Final = 5.0
@@ -18,7 +17,7 @@ _UNIX: Final = "unix:"
 
 
 class AdminError(Exception):
-    """The admin listener gave no usable answer; the message says why."""
+    """The admin listener gave no usable answer; `main` prints the message, which says why."""
 
 
 def _tls(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
@@ -127,17 +126,18 @@ class AdminClient:
 
 
 def admin_client(config: Path | None, admin: str | None) -> AdminClient:
-    """Returns the client of the admin listener of the settings, or of the address `admin`."""
+    """Returns the client of the admin listener of the settings, or of the address `admin`.
+
+    Raises:
+        AdminError: there is no admin listener, or no client of it can be made.
+    """
     place = read_admin_place(config, os.environ, admin)
     listen = place.listen
     if listen is None:
-        fail("there is no admin listener: set admin.listen, or give --admin ADDRESS")
+        raise AdminError("there is no admin listener: set admin.listen, or give --admin ADDRESS")
     if not listen.startswith("unix:") and not listen.rpartition(":")[2].isdigit():
-        fail(f"--admin {listen}: expected HOST:PORT or unix:/path")
-    try:
-        return client_of(listen, place)
-    except AdminError as error:
-        fail(str(error))
+        raise AdminError(f"--admin {listen}: expected HOST:PORT or unix:/path")
+    return client_of(listen, place)
 
 
 def client_of(listen: str, place: AdminPlace) -> AdminClient:

@@ -1,12 +1,12 @@
 """Shared parts of the commands that speak to the admin listener: their flags, and one request."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_client
-from gateway.cli.messages import fail
+from gateway.cli.admin_client import admin_client
 
 ConfigFlag = Annotated[
     Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")
@@ -16,12 +16,8 @@ AdminFlag = Annotated[
 ]
 
 
-class Ask(Protocol):
-    """Asks an admin listener; ends the program with a message if it does not answer, or refuses."""
-
-    def __call__(self, path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
-        """Returns the answer; see `AdminClient.ask`."""
-        ...
+Ask = Callable[..., dict[str, Any]]
+"""Asks an admin listener; see `AdminClient.ask`."""
 
 
 def asking(config: Path | None, admin: str | None) -> Ask:
@@ -29,19 +25,11 @@ def asking(config: Path | None, admin: str | None) -> Ask:
 
     The settings are read only here.
     """
-    client = admin_client(config, admin)
-
-    def ask(path: str, *, method: str = "GET", body: str = "") -> dict[str, Any]:
-        try:
-            return client.ask(path, method=method, body=body)
-        except AdminError as error:
-            fail(str(error))
-
-    return ask
+    return admin_client(config, admin).ask
 
 
 def ask_or_fail(
     config: Path | None, admin: str | None, path: str, *, method: str = "GET", body: str = ""
 ) -> dict[str, Any]:
-    """Asks the admin listener that the flags name, once; see `Ask`."""
+    """Asks the admin listener that the flags name, once; see `AdminClient.ask`."""
     return asking(config, admin)(path, method=method, body=body)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.admin_client import AdminError, admin_client
-from gateway.cli.messages import fail
 
 PATHS: Final = {"ready": "/readyz", "live": "/livez", "started": "/startupz"}
 """The probe of each state."""
@@ -18,14 +17,14 @@ _OPTIONS: Final = ("--config", "--admin")
 
 
 def check_health(state: str, config: Path | None, admin: str | None) -> None:
-    """Prints the state if the gateway has it; ends the program with exit code 1 if not."""
-    client = admin_client(config, admin)
-    try:
-        status, text = client.get(PATHS[state])
-    except AdminError as error:
-        fail(str(error))
+    """Prints the state if the gateway has it.
+
+    Raises:
+        AdminError: it has not, or does not answer.
+    """
+    status, text = admin_client(config, admin).get(PATHS[state])
     if status != 200:
-        fail(f"not {state}: {text.strip()}")
+        raise AdminError(f"not {state}: {text.strip()}")
     print(state)
 
 

@@ -10,8 +10,15 @@ from gateway.audit import Audit
 from gateway.auth.keys.api_keys import ApiKeys, KeyRequest, MadeKey, shown_key
 from gateway.cli import store_commands
 from gateway.cli.messages import say
-from gateway.cli.store_commands import ConfigFlag, JsonFlag, LifetimeFlag, ScopeFlag, StoreFlag
-from gateway.cli.tables import duration_s, expiry, print_table
+from gateway.cli.store_commands import (
+    ConfigFlag,
+    JsonFlag,
+    LifetimeFlag,
+    ScopeFlag,
+    StoreFlag,
+    duration_s,
+)
+from gateway.cli.tables import expiry, print_table
 from gateway.stores.base import KeyRecord, Store, instant
 
 app = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)

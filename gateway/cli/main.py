@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+from gateway.cli.admin_client import AdminError
 from gateway.cli.health import is_plain_probe, probe
 from gateway.cli.messages import fail
 
 
 def main() -> None:
-    """Runs the command line; an error at start-up is printed in one line, with exit code 1."""
+    """Runs the command line; the expected errors are printed in one line, with exit code 1."""
     if not {"", str(Path.cwd())} & set(sys.path):
         # --module names packages of the working directory, which is not in the path of a console
         # script. It comes last: its files must not replace a library.
@@ -21,6 +22,8 @@ def main() -> None:
         from gateway.cli.commands import app  # noqa: PLC0415
 
         app(prog_name="gateway")
+    except AdminError as error:
+        fail(str(error))
     except Exception as error:
         from gateway.status import StartUpError  # noqa: PLC0415 - a probe does not need it
 

@@ -1,6 +1,7 @@
 """Shared parts of the commands that work on a store."""
 
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,31 @@ from gateway.audit import Audit
 from gateway.auth.names import MalformedError
 from gateway.auth.secrets import begins_as_secret
 from gateway.cli.messages import say
-from gateway.cli.tables import lifetime_s
 from gateway.config.loader import load_config
 from gateway.config.model import Config
 from gateway.status import StartUpError
 from gateway.stores.base import Store, StoreUnavailableError
 
 T = TypeVar("T")
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)")
+
+
+def duration_s(text: str) -> float:
+    """Seconds in a duration such as 90, 30s, 15m, 1h or 90d."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter("expected a duration such as 30s, 15m, 1h or 90d")
+    return float(found[1]) * _UNITS_S[found[2]]
+
+
+def lifetime_s(text: str) -> float:
+    """Seconds in a duration above 0."""
+    seconds = duration_s(text)
+    if seconds <= 0:
+        raise typer.BadParameter("expected a duration above 0")
+    return seconds
+
 
 ConfigFlag = Annotated[
     Path | None, typer.Option(help="Settings as YAML; gateway.yaml if that exists.")

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.admin_client import AdminError, admin_client
+from gateway.cli.admin_client import admin_client
 from gateway.cli.admin_command import AdminFlag, ConfigFlag
 from gateway.cli.messages import fail, say
 
@@ -44,14 +44,11 @@ def bundle_command(
     """Write what the running gateway shows of itself into one file, without secrets."""
     client = admin_client(config, admin)
     members = {"versions.json": json.dumps(_versions(), indent=2)}
-    try:
-        for name, path in _PATHS.items():
-            # An answer that says why there is none is a part of the report, too.
-            status, members[name] = client.get(path)
-            if status == 401:
-                fail(f"{client.listen} needs the token of admin.token_file")
-    except AdminError as error:
-        fail(str(error))
+    for name, path in _PATHS.items():
+        # An answer that says why there is none is a part of the report, too.
+        status, members[name] = client.get(path)
+        if status == 401:
+            fail(f"{client.listen} needs the token of admin.token_file")
     file = out or Path(f"gateway-{time.strftime('%Y%m%d-%H%M%S')}.tar.gz")
     try:
         with file.open("xb") as opened:

@@ -1,33 +1,11 @@
-"""Parses durations, and formats times, names and tables."""
+"""Formats times and tables."""
 
-import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
 
-import typer
-
 from gateway.cli.messages import visible
 from gateway.stores.base import instant
-
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)")
-
-
-def duration_s(text: str) -> float:
-    """Seconds in a duration such as 90, 30s, 15m, 1h or 90d."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise typer.BadParameter("expected a duration such as 30s, 15m, 1h or 90d")
-    return float(found[1]) * _UNITS_S[found[2]]
-
-
-def lifetime_s(text: str) -> float:
-    """Seconds in a duration above 0."""
-    seconds = duration_s(text)
-    if seconds <= 0:
-        raise typer.BadParameter("expected a duration above 0")
-    return seconds
 
 
 def expiry(expires_at_s: float | None) -> str:

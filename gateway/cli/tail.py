@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.admin_client import AdminClient, AdminError, admin_client
+from gateway.cli.admin_client import AdminClient, admin_client
 from gateway.cli.admin_command import AdminFlag, ConfigFlag
-from gateway.cli.messages import fail, say, visible
+from gateway.cli.messages import say, visible
 
 _EVERY_S: Final = 0.3
 _ANSWER_S: Final = 5.0
@@ -54,10 +54,7 @@ def tail_command(  # noqa: PLR0917 - one parameter for each flag
 
 def _ask(client: AdminClient, question: dict[str, Any]) -> dict[str, Any]:
     body = json.dumps(question)
-    try:
-        return client.ask("/requests", method="POST", body=body, timeout_s=_ANSWER_S)
-    except AdminError as error:
-        fail(str(error))
+    return client.ask("/requests", method="POST", body=body, timeout_s=_ANSWER_S)
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -52,6 +52,11 @@ class IdempotencyRule(LayeredRule):
     disabled: bool = False
     """True to ignore keys, although an earlier rule says otherwise."""
 
+    @property
+    def needs_key(self) -> bool:
+        """True if a request without a key is refused."""
+        return self.key is KeyNeed.REQUIRED
+
     @model_validator(mode="after")
     def _a_lease_fits(self) -> Self:
         if self.lease_s > self.ttl_s:

@@ -21,6 +21,11 @@ class Excess(StrEnum):
     REJECT = "reject"
     IGNORE = "ignore"
 
+    @property
+    def is_ignored(self) -> bool:
+        """True if it is not read."""
+        return self is Excess.IGNORE
+
 
 class EnumCase(StrEnum):
     """The comparison of the names of enum values."""
@@ -73,3 +78,13 @@ class JsonOptions(Section):
     format nevertheless (RFC 9110, section 12.5.1)."""
     pretty: bool = False
     """Indent the output, for people."""
+
+    @property
+    def ignores_enum_case(self) -> bool:
+        """True if names of enum values are compared without their case."""
+        return self.enum_case is EnumCase.IGNORE
+
+    @property
+    def serves_unacceptable(self) -> bool:
+        """True if a client that accepts no format of its response gets the usual one."""
+        return self.unacceptable is Unacceptable.SERVE

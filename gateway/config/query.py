@@ -49,3 +49,8 @@ class QueryOptions(Section):
     def rejects_unknown(self) -> bool:
         """True if each parameter without a field is rejected."""
         return self.unknown is Unknown.REJECT
+
+    def ignores(self, name: str) -> bool:
+        """True if a parameter of this name, which no field has, is not read."""
+        unknown = self.unknown
+        return unknown is Unknown.IGNORE or (isinstance(unknown, tuple) and name in unknown)

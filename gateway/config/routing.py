@@ -99,3 +99,8 @@ class RoutingOptions(Section):
     The first and the last have `Allow`. OPTIONS is answered in any case."""
     allow_nul: bool = False
     """Accept %00 in paths."""
+
+    @property
+    def skips_errors(self) -> bool:
+        """True if an HTTP rule that cannot be served is left out."""
+        return self.on_error is OnError.SKIP

@@ -50,3 +50,8 @@ class StreamOptions(Section):
     """The time without a message after which a comment is sent on server-sent events."""
     retry_s: Seconds = 3.0
     """The time that an EventSource waits before it reconnects."""
+
+    @property
+    def wraps(self) -> bool:
+        """True if each JSON message of a stream is the member `result` of an object."""
+        return self.wrap is Wrap.RESULT

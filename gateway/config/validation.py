@@ -9,3 +9,8 @@ class Validation(StrEnum):
     OFF = "off"
     PROTOVALIDATE = "protovalidate"
     ALL = "protovalidate+field_behavior"
+
+    @property
+    def is_off(self) -> bool:
+        """True if messages are sent unchecked."""
+        return self is Validation.OFF

@@ -8,7 +8,7 @@ stays text here (`Plain`), and `core_value` converts it by the core schema of YA
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -71,14 +71,11 @@ class YamlError(Exception):
         """True if it is not valid YAML."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The place of a value."""
 
     line: int
     """The line of its key, or of its beginning if it has no key."""
-    begins: int
-    """The line in which the value begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +178,7 @@ class _Builder:
             raise _refused(node, f"nested deeper than {MAX_LEVELS} levels")
         if id(node) in self._open:
             raise _refused(node, "an alias is inside its own anchor")
-        self.places[at] = Place(line, node.start_mark.line + 1)
+        self.places[at] = Place(line)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         self._open.add(id(node))

@@ -119,7 +119,16 @@ class StreamingCall:
         if self.call.ended is not None:
             return
         try:
-            await self._stop()
+            if not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            # Its exception is ignored here: the code that awaited the task has received it.
+            if not self._task.cancelled() and self._task.exception() is None:
+                replies = self._replies or self._task.result().messages
+                if replies is not None:
+                    await replies.aclose()
+            if self._source is not None:
+                await self._source.aclose()
         finally:
             self._request.principal = self.call.principal
             self._request.split = self.call.split
@@ -130,18 +139,6 @@ class StreamingCall:
                 elif isinstance(error, StatusError):
                     self._request.attempts = error.attempts
             self.call.end(code)
-
-    async def _stop(self) -> None:
-        if not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        # An exception of the task is ignored here: the code that awaited the task has received it.
-        if not self._task.cancelled() and self._task.exception() is None:
-            replies = self._replies or self._task.result().messages
-            if replies is not None:
-                await replies.aclose()
-        if self._source is not None:
-            await self._source.aclose()
 
     def _on_admitted(self) -> None:
         if not self._admitted.done():

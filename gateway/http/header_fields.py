@@ -117,8 +117,12 @@ class HeadForm:
         """The lengths of the values that were in the holes first."""
         self.stretches: list[bytes] = []
         """The bytes before each hole, and those after the last, with the empty line at the end."""
+        # The places of names, with the holes counted before the other lines.
+        self._at: dict[bytes, int] = {}
         stretch = b""
         for at, line in enumerate(lines):
+            place = places.index(at) if at in places else len(places) + at
+            self._at.setdefault(line.name.lower, place)
             if at in places:
                 self.stretches.append(stretch + line.name.prefix)
                 stretch = b"\r\n"
@@ -127,7 +131,6 @@ class HeadForm:
         self.stretches.append(stretch + b"\r\n")
         common = [line for at, line in enumerate(lines) if at not in places]
         self.common = HeaderFields(None, (), common)  # the attributes that these lines decide
-        self._at: dict[bytes, int] = {}
         # For the rules that asked last: the numbers of the holes whose lines become metadata, and
         # the literals between these; None as with a line.
         self._rules: MetadataRules | None = None
@@ -142,15 +145,11 @@ class HeadForm:
         return lines
 
     def line(self, lower_name: bytes, found: list[HeaderLine]) -> HeaderLine | None:
-        """Returns the first line of such a head with a name in lower case.
-
-        Only the few names of the code and of the settings are asked for.
-        """
-        at = self._at.get(lower_name)
-        if at is None:
-            names = [line.name.lower for line in self._lines]
-            at = self._at[lower_name] = names.index(lower_name) if lower_name in names else -1
-        return None if at < 0 else self.lines(found)[at]
+        """Returns the first line of such a head with a name in lower case."""
+        at = self._at.get(lower_name, -1)
+        if at < 0:
+            return None
+        return found[at] if at < len(found) else self._lines[at - len(found)]
 
     def literals(self, rules: MetadataRules, found: list[HeaderLine]) -> list[bytes] | None:
         """Returns the metadata of such a head, encoded in parts; None as with a line."""
@@ -387,13 +386,13 @@ def with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
 
     RFC 9110 section 5.3.
     """
-    several = [name for name in _LISTS if len(headers.getall(name, ())) > 1]
-    if not several:
-        return headers
-    joined = CIMultiDict(headers)
-    for name in several:
-        joined[name] = ", ".join(headers.getall(name))
-    return CIMultiDictProxy(joined)
+    joined: CIMultiDict[str] | None = None
+    for name in _LISTS:
+        values = headers.getall(name, ())
+        if len(values) > 1:
+            joined = CIMultiDict(headers) if joined is None else joined
+            joined[name] = ", ".join(values)
+    return headers if joined is None else CIMultiDictProxy(joined)
 
 
 NO_FIELDS: Final = HeaderFields({}, ())

@@ -1,12 +1,10 @@
 """The sending half of a connection: starts calls, and sends data as far as windows allow."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.http2 import frames, incoming
 from gateway.http2.frames import ErrorCode, pack_head
-from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.http2.stream import (
     CONNECTION_WINDOW,
     JOINED_BYTES,
@@ -23,11 +21,7 @@ _MAX_UNANSWERED: Final = 1000
 class Outgoing:
     """Streams, and the bytes to send for them, which collect for `take_output`."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        header_bytes: int = MAX_HEADER_BYTES,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], header_bytes: int) -> None:
         self.streams: dict[int, Stream] = {}
         self.max_streams = 0
         """The most streams that the peer allows at once; 0 before its first settings."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.audit import Audit
 from gateway.auth.authenticator import BEARER, Authenticator, unauthenticated
-from gateway.call import Call, Handler, Principal, Reply
+from gateway.call import Call, Check, Handler, Principal, Reply
 from gateway.interceptors.watched_stream import LossWatch, watched_stream
 from gateway.status import Code, StatusError
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("gateway")
 _CHECK_EVERY_S: Final = 0.4
 
 
-class Authenticate:
+class Authenticate(Check):
     """Sets a call's principal by the first kind of credential that the request has.
 
     An invalid credential is refused, even where none is needed. Without a credential the principal
@@ -35,8 +35,8 @@ class Authenticate:
         self._authenticators = tuple((one.authenticate, one.kind) for one in authenticators)
         self._audit = audit
 
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with the principal of the credential.
+    def check(self, call: Call) -> Awaitable[object] | None:
+        """Sets the principal of the credential.
 
         Raises:
             StatusError: UNAUTHENTICATED for an invalid credential.
@@ -49,16 +49,15 @@ class Authenticate:
             # As machine code, a test for the class of an enum costs ten times as much as this.
             if isinstance(found, Principal):
                 call.principal = found
-                return proceed(call)
+                return None
             # In a coroutine, which costs more than all other steps here.
-            return self._identify_and_proceed(call, proceed)
+            return self._set_principal(call)
         if shown is not None:
             self._refuse_other_kinds(call)
-        return proceed(call)
+        return None
 
-    async def _identify_and_proceed(self, call: Call, proceed: Handler) -> Reply:
+    async def _set_principal(self, call: Call) -> None:
         call.principal = await self.identify(call)
-        return await proceed(call)
 
     async def identify(self, call: Call) -> Principal | None:
         """Returns the principal of the call's credential, or None without a credential.
@@ -103,7 +102,7 @@ def _why_not_accepted(shown: str) -> str:
     return "credentials of this kind are not accepted here"
 
 
-class AuthenticateStream(Authenticate):
+class AuthenticateStream:
     """Repeats `Authenticate` while a stream lasts: a revoked credential ends the stream."""
 
     def __init__(
@@ -112,15 +111,21 @@ class AuthenticateStream(Authenticate):
         audit: Audit,
         check_every_s: float = _CHECK_EVERY_S,
     ) -> None:
-        super().__init__(authenticators, audit)
+        self._authenticate = Authenticate(authenticators, audit)
         self._check_every_s = check_every_s
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call for as long as its credential is valid."""
-        return self._answer(call, proceed)
+        pending = self._authenticate.check(call)
+        if pending is None and call.principal is None:
+            return proceed(call)  # there is no credential that could be lost
+        return self._answer(call, pending, proceed)
 
-    async def _answer(self, call: Call, proceed: Handler) -> Reply:
-        call.principal = await self.identify(call)
+    async def _answer(
+        self, call: Call, pending: Awaitable[object] | None, proceed: Handler
+    ) -> Reply:
+        if pending is not None:
+            await pending
         if call.principal is None:
             return await proceed(call)
         watch = LossWatch(asyncio.create_task(self._lose(call)))
@@ -135,7 +140,7 @@ class AuthenticateStream(Authenticate):
         while True:
             await asyncio.sleep(self._check_every_s)
             try:
-                if await self.identify(call) is None:
+                if await self._authenticate.identify(call) is None:
                     return unauthenticated("the credential is no longer valid")
             except StatusError as error:
                 # An unavailable store ends no stream: the credential may still be valid.

@@ -1,13 +1,13 @@
 """Rejects callers that the method's policy does not admit."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.audit import Audit
 from gateway.auth.authenticator import Challenge, no_credential
-from gateway.call import Call, Handler, Interceptor, Principal, Reply
+from gateway.call import Call, Check, Interceptor, Principal
 from gateway.policy.options import MethodPolicy
 from gateway.schema.catalog import Method
 from gateway.status import Code, Refused, StatusError
@@ -33,7 +33,7 @@ def authorize(
     return (Authorize(method, policy, audit, challenges),)
 
 
-class Authorize:
+class Authorize(Check):
     """Admits authenticated callers with the scopes that the method needs."""
 
     def __init__(
@@ -45,8 +45,8 @@ class Authorize:
         self._no_credential = no_credential(challenges)
         self._needs_scopes = bool(policy.scopes_all or policy.scopes_any)
 
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with a call whose principal may call.
+    def check(self, call: Call) -> Refused | None:
+        """Passes a call whose principal may call.
 
         Refuses others: UNAUTHENTICATED without a principal, PERMISSION_DENIED without the scopes.
         """
@@ -55,7 +55,7 @@ class Authorize:
             return self._no_credential
         if self._needs_scopes and not self._policy.has_scopes(principal.scopes):
             return Refused(self._refusal(call, principal))
-        return proceed(call)
+        return None
 
     def _refusal(self, call: Call, principal: Principal) -> StatusError:
         """Records and returns insufficient_scope with the needed scopes (RFC 6750 section 3.1)."""

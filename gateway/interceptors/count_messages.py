@@ -1,6 +1,6 @@
 """Counts the messages of streaming calls, and the streams in progress."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream
@@ -13,15 +13,12 @@ class CountMessages:
     def __init__(self, metrics: StreamMetrics) -> None:
         self._metrics = metrics
 
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on; it is counted as open until it ends."""
         self._metrics.opened()
         call.on_end(self._metrics.ended)
         if call.messages is not None:
             call.messages = _Counted(call.messages, self._metrics.sent)
-        return self._proceed(call, proceed)
-
-    async def _proceed(self, call: Call, proceed: Handler) -> Reply:
         reply = await proceed(call)
         if reply.messages is not None:
             reply.messages = _Counted(reply.messages, self._metrics.received)

@@ -1,10 +1,10 @@
 """Sends the identity of the caller to back ends, in metadata that no client can set."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from gateway.call import Call, Handler, Metadata, Principal, Reply
+from gateway.call import Call, Check, Metadata, Principal
 from gateway.config.auth import IdentityOptions
 from gateway.http2.headers import literal_start, string
 from gateway.transcoding.metadata import NOT_METADATA, encoded
@@ -17,7 +17,7 @@ _NAME = re.compile(r"(?!.*-bin$)[0-9A-Za-z_.\-]+")
 _MOST: Final = 1024
 
 
-class Identify:
+class Identify(Check):
     """Adds the principal to a call's metadata.
 
     No client can set metadata of these names: `AuthOptions.reserved_metadata`.
@@ -31,8 +31,8 @@ class Identify:
         # and encoded once for all those calls.
         self._known: dict[int, _Identity] = {}
 
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with a call, with its principal's name, scopes, client and claims added."""
+    def check(self, call: Call) -> None:
+        """Adds the name, scopes, client and claims of the principal of a call."""
         principal = call.principal
         if principal is not None:
             known = self._known.get(id(principal))
@@ -51,7 +51,6 @@ class Identify:
                     call.metadata.append((name, stated))
                 else:
                     head.add([(name, stated)], encoded(name, stated))
-        return proceed(call)
 
     def _learn(self, principal: Principal) -> "_Identity":
         if len(self._known) >= _MOST:

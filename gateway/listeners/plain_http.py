@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -67,25 +68,18 @@ class SmallBody:
         yield self._data
 
 
+@dataclass(eq=False, repr=False)
 class PlainServer:
     """The servers of some sockets; each answers from the same endpoints."""
 
-    def __init__(
-        self,
-        sockets: Sequence[socket.socket],
-        registry: EndpointRegistry,
-        admit: Admit,
-        fail: Fail,
-        answered: Answered | None,
-    ) -> None:
-        self.admit = admit
-        """The check of each request; may be replaced."""
-        self._sockets = sockets
-        self._registry = registry
-        self._fail = fail
-        self._answered = answered
-        self._open = 0
-        self._servers: list[asyncio.Server] = []
+    _sockets: Sequence[socket.socket]
+    _registry: EndpointRegistry
+    admit: Admit
+    """The check of each request; may be replaced."""
+    _fail: Fail
+    _answered: Answered | None
+    _open: int = 0
+    _servers: list[asyncio.Server] = field(default_factory=list)
 
     async def open(self, tls: ssl.SSLContext | None) -> None:
         """Accepts connections with these certificates from now on; open connections keep theirs.

@@ -14,7 +14,6 @@ from google.protobuf.descriptor_pb2 import MethodOptions, ServiceOptions
 
 from gateway.config.model import Config
 from gateway.config.openapi import OpenApiOptions, OpenApiVersion
-from gateway.config.validation import Validation
 from gateway.openapi.annotated_operations import annotate_operation
 from gateway.openapi.annotations import document_words, read_annotations
 from gateway.openapi.bodies import Bodies
@@ -145,7 +144,7 @@ class _Document:
         comments = schema.comments.read(file.name for file in files)
         self._texts = Texts(comments, self._annotations.of, self._annotations.types)
         self._tags = Tags(self._texts, self._annotations.document.tags)
-        rules = Rules() if config.validation is Validation.OFF else Rules(schema.pool)
+        rules = Rules() if config.validation.is_off else Rules(schema.pool)
         self._schemas = Schemas(config.json_, self._texts, rules, config.openapi)
         has_items = config.openapi.version is not OpenApiVersion.V3_1
         self._bodies = Bodies(self._schemas, self._texts, config.query, has_items)

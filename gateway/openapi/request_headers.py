@@ -5,7 +5,6 @@
 
 from typing import Any, Final, NamedTuple
 
-from gateway.config.idempotency import KeyNeed
 from gateway.openapi.comments import Json
 from gateway.policy.options import MethodPolicy
 
@@ -62,7 +61,7 @@ class RequestHeaders:
         parts: list[Json] = []
         rule = policy.idempotency
         if rule is not None and not rule.disabled and http_method in _CHANGES:
-            if rule.key is KeyNeed.REQUIRED:
+            if rule.needs_key:
                 parts.append(_parameter(_KEY) | {"required": True})
             else:
                 names.append(_KEY)

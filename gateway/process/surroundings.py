@@ -5,6 +5,7 @@ Their code is imported only where it is needed, because the supervisor needs it 
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.config.model import Config
@@ -21,28 +22,20 @@ if TYPE_CHECKING:
     from gateway.telemetry.metrics.push import MetricsPush
 
 
+@dataclass(eq=False, repr=False)
 class Surroundings:
     """The parts of a supervisor besides its workers, for the settings in force."""
 
-    def __init__(
-        self,
-        config: Config,
-        workers: Sequence[Any],
-        inbox: Inbox,
-        want_reload: Callable[..., None],
-        files_changed: Callable[[], None],
-    ) -> None:
-        """Takes the workers and what to call for a reload, and when files have changed."""
-        self.operations: Supervised | None = None
-        """The operations of the admin listener; None without one."""
-        self._config = config
-        self._workers = workers
-        self._inbox = inbox
-        self._want_reload = want_reload
-        self._files_changed = files_changed
-        self._admin: AdminThread | None = None
-        self._watch: FileWatch | None = None
-        self._push: MetricsPush | None = None
+    _config: Config
+    _workers: Sequence[Any]
+    _inbox: Inbox
+    _want_reload: Callable[..., None]
+    _files_changed: Callable[[], None]
+    operations: "Supervised | None" = None
+    """The operations of the admin listener; None without one."""
+    _admin: "AdminThread | None" = None
+    _watch: "FileWatch | None" = None
+    _push: "MetricsPush | None" = None
 
     def open(self, exposition: "Exposition | None", admin: "list[socket] | None") -> None:
         """Opens all for the first settings; `admin` are sockets that are given.

@@ -1,7 +1,7 @@
 """The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -60,48 +60,37 @@ _KINDS = {
 """The name of each kind, by (client streams, server streams)."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Method:
     """An RPC: names, types, kind, and its HTTP rules in order. Compared and hashed by identity."""
 
-    __slots__ = (
-        *("client_streaming", "full_name", "has_keys", "input", "name", "options", "output"),
-        *("path", "rules", "server_streaming", "service", "source", "streams"),
-        "system_parameters",
-    )
+    service: str
+    name: str
+    input: Descriptor
+    output: Descriptor
+    client_streaming: bool
+    server_streaming: bool
+    rules: tuple[HttpRule, ...]
+    source: Source
+    options: tuple[bytes, bytes] = (b"", b"")
+    """Its service's ServiceOptions and its own MethodOptions, encoded: as messages they would keep
+    the whole descriptor set in memory."""
+    has_keys: bool = False
+    """True if its back end does each call once, by the idempotency key that the call has."""
+    system_parameters: tuple[SystemParameter, ...] = ()
+    """Those to which a service config gives names for this method."""
+    streams: bool = field(init=False)
+    """True if its requests or its replies are a stream."""
+    full_name: str = field(init=False)
+    """The name as in a selector: `library.v1.LibraryService.GetBook`."""
+    path: str = field(init=False)
+    """The path as gRPC sends it: `/library.v1.LibraryService/GetBook`."""
 
-    def __init__(  # noqa: PLR0917 - the parts of a method
-        self,
-        service: str,
-        name: str,
-        input: Descriptor,  # noqa: A002 - descriptor.proto's word
-        output: Descriptor,
-        client_streaming: bool,  # noqa: FBT001
-        server_streaming: bool,  # noqa: FBT001
-        rules: tuple[HttpRule, ...],
-        source: Source,
-        options: tuple[bytes, bytes] = (b"", b""),
-    ) -> None:
-        self.service = service
-        self.name = name
-        self.input = input
-        self.output = output
-        self.client_streaming = client_streaming
-        self.server_streaming = server_streaming
-        self.streams = client_streaming or server_streaming
-        """True if its requests or its replies are a stream."""
-        self.rules = rules
-        self.source = source
-        self.has_keys = False
-        """True if its back end does each call once, by the idempotency key that the call has."""
-        self.options = options
-        """Its service's ServiceOptions and its own MethodOptions, encoded: as messages they would
-        keep the whole descriptor set in memory."""
-        self.system_parameters: tuple[SystemParameter, ...] = ()
-        """Those to which a service config gives names for this method."""
-        self.full_name = f"{service}.{name}"
-        """The name as in a selector: `library.v1.LibraryService.GetBook`."""
-        self.path = f"/{service}/{name}"
-        """The path as gRPC sends it: `/library.v1.LibraryService/GetBook`."""
+    def __post_init__(self) -> None:
+        """Sets what its kind and its names say."""
+        self.streams = self.client_streaming or self.server_streaming
+        self.full_name = f"{self.service}.{self.name}"
+        self.path = f"/{self.service}/{self.name}"
 
     def __repr__(self) -> str:
         return f"<Method {self.full_name}, {self.kind}>"
@@ -136,12 +125,7 @@ class Method:
 
     def with_keys(self) -> "Method":
         """Returns the method of calls that its back end does once for each idempotency key."""
-        keyed = Method(
-            self.service, self.name, self.input, self.output, self.client_streaming,
-            self.server_streaming, self.rules, self.source, self.options,
-        )  # fmt: skip
-        keyed.has_keys = True
-        return keyed
+        return replace(self, has_keys=True)
 
     @property
     def declares_repeatable(self) -> bool:

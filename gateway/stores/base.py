@@ -157,19 +157,23 @@ class KeyStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenBucket:
+class _Limit:
+    """The most that may be taken in a time; its class says how that is counted."""
+
+    limit: int
+    window_s: float
+
+
+class TokenBucket(_Limit):
     """Allows `limit` at once, and refills evenly, by `limit` in each `window_s`."""
 
-    limit: int
-    window_s: float
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SlidingWindow:
+class SlidingWindow(_Limit):
     """Allows `limit` in any `window_s`, estimated from this window and the one before it."""
 
-    limit: int
-    window_s: float
+    __slots__ = ()
 
 
 Limit = TokenBucket | SlidingWindow

@@ -5,9 +5,11 @@ Between two calls a counter keeps a tuple of numbers, whose meaning depends on i
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.stores.base import Demand, Limit, SlidingWindow, Taken, TokenBucket
+from gateway.stores.base import Demand, Limit, SlidingWindow, TokenBucket
+from gateway.stores.taken import Taken
 
 State = tuple[float, float, float]
 """A bucket: tokens, their time, 0. A window: its start, its count, the previous one's count."""
@@ -15,46 +17,41 @@ State = tuple[float, float, float]
 
 def take(limit: Limit, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
     """The result of taking `cost`, and the counter's next state; `state` is None for a new one."""
-    return _arithmetic(limit).take(state, cost, now_s)
+    return arithmetic(limit).take(state, cost, now_s)
 
 
-class _Arithmetic:
+class Arithmetic:
     """`take` for one limit, with its constants computed in advance."""
 
     def take(self, state: State | None, cost: int, now_s: float) -> tuple[Taken, State]:
+        """The result of taking `cost`, and the counter's next state."""
         raise NotImplementedError
 
 
 @lru_cache(maxsize=1024)
-def _arithmetic(limit: Limit) -> _Arithmetic:
+def arithmetic(limit: Limit) -> Arithmetic:
+    """The arithmetic of a limit; the same for equal ones."""
     return _OfBucket(limit) if isinstance(limit, TokenBucket) else _OfWindow(limit)
 
 
+@dataclass(frozen=True, slots=True)
 class Taker:
     """Takes the cost of a call from the counters of one limit, which are in memory."""
 
-    def __init__(
-        self,
-        counters: OrderedDict[str, State],
-        most: int,
-        clock: Callable[[], float],
-        limit: Limit,
-        cost: int,
-    ) -> None:
-        """Keeps `most` of the counters."""
-        self._counters = counters
-        self._most = most
-        self._clock = clock
-        self._cost = cost
-        self._limit = _arithmetic(limit)
+    counters: OrderedDict[str, State]
+    most: int
+    """The number of counters that are kept."""
+    clock: Callable[[], float]
+    limit: Arithmetic
+    cost: int
 
     def take(self, key: str) -> Taken:
         """Takes from one of the counters."""
-        counters = self._counters
-        taken, state = self._limit.take(counters.get(key), self._cost, self._clock())
+        counters = self.counters
+        taken, state = self.limit.take(counters.get(key), self.cost, self.clock())
         counters[key] = state
         counters.move_to_end(key)
-        if len(counters) > self._most:
+        if len(counters) > self.most:
             counters.popitem(last=False)
         return taken
 
@@ -76,7 +73,7 @@ def take_all(
     return outcomes
 
 
-class _OfBucket(_Arithmetic):
+class _OfBucket(Arithmetic):
     def __init__(self, bucket: TokenBucket) -> None:
         self._limit = float(bucket.limit)
         self._per_second = self._limit / bucket.window_s
@@ -106,7 +103,7 @@ class _OfBucket(_Arithmetic):
         return taken, (tokens, now_s, 0.0)
 
 
-class _OfWindow(_Arithmetic):
+class _OfWindow(Arithmetic):
     def __init__(self, window: SlidingWindow) -> None:
         self._window = window
 

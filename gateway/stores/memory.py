@@ -159,7 +159,9 @@ class MemoryStore:
 
     def taker(self, limit: Limit, cost: int) -> counting.Taker:
         """`take_now` with one limit: its constants are computed once, not at each call."""
-        return counting.Taker(self._counters, _MOST_COUNTERS, self._clock, limit, cost)
+        return counting.Taker(
+            self._counters, _MOST_COUNTERS, self._clock, counting.arithmetic(limit), cost
+        )
 
     async def take_all(self, demands: Sequence[Demand]) -> Sequence[Taken]:
         """Takes from several counters; see `CounterStore.take_all`."""

@@ -14,10 +14,10 @@ from gateway.config.grammar import LOWER_TOKEN
 from gateway.config.metadata import MetadataOptions
 from gateway.http2.headers import literal_start, string
 from gateway.status import StartUpError, invalid_argument
+from gateway.transcoding import call_head
 from gateway.transcoding.baggage import BAGGAGE, kept_baggage
 
-Metadata = list[tuple[str, str | bytes]]
-"""gRPC metadata in order: lower-case names; text, or bytes where the name ends in -bin."""
+Metadata = call_head.Metadata
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -366,8 +366,8 @@ def _folded(name: str) -> str:
 
 
 def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:
-    """The header names that `Connection` marks as hop-by-hop."""
-    names = {part.strip().lower() for part in raw_value.decode("latin-1").split(",")}
+    """The header names that `Connection` marks as hop-by-hop, without those that always are."""
+    names = set(map(str.strip, raw_value.decode("latin-1").lower().split(","))) - HOP_BY_HOP
     return names if known is None else names | known
 
 

@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import Unknown
 from gateway.config.query import Clash, Plus, QueryOptions
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.fields import (
@@ -182,8 +181,7 @@ class QueryBinder:
     def _refuse_unknown(self, name: str) -> None:
         if self._system_parameters is not None and name in self._system_parameters.meanings:
             return
-        policy = self._options.unknown
-        if policy is Unknown.IGNORE or (isinstance(policy, tuple) and name in policy):
+        if self._options.ignores(name):
             return
         raise invalid_argument(_clipped(name), "no such query parameter")
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.config.json import EnumCase, Excess
 from gateway.config.model import Config
 from gateway.config.resources import Immutable, OutputOnly, ResourceOptions, UpdateMask
 from gateway.schema.field_behavior import behavior
@@ -47,13 +46,13 @@ class RequestDecoder:
         query = config.query
         self.binding = binding
         self.takes_raw_body = is_http_body(_body_message(binding))
-        ignores_case = config.json_.enum_case is EnumCase.IGNORE
+        ignores_case = config.json_.ignores_enum_case
         self.form = form_fields(binding, query, ignores_case=ignores_case)
         self._codec = codec
         self._json_values = config.limits.json_values
         self._json_types = config.json_.content_types
         self._takes_url_encoded = query.form_bodies and binding.body is None
-        self.ignores_excess_body = config.json_.excess_body is Excess.IGNORE
+        self.ignores_excess_body = config.json_.excess_body.is_ignored
         """True if a body is ignored where the HTTP rule has none."""
         self._encode_captures = _captures_encoder(
             [path_encoder(path, ignores_case=ignores_case) for path in binding.variables]
@@ -185,7 +184,8 @@ class RequestDecoder:
         Raises:
             StatusError: INVALID_ARGUMENT that names the field.
         """
-        return self._bind(query) + b"".join(self._encode_captures(captures))
+        bound = self._bind(query) if query else b""
+        return bound + b"".join(self._encode_captures(captures))
 
     def decode_form(
         self,

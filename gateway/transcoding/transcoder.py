@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from gateway.config.json import Excess, Unacceptable
 from gateway.config.model import Config
-from gateway.config.streams import Wrap
 from gateway.schema.catalog import Method, Schema
 from gateway.status import (
     ERROR_MEDIA_TYPE,
@@ -105,9 +103,9 @@ class Transcoder:
         self._config = config
         self._codec = codec
         self._framings = offered_framings(config.streams)
-        self._wraps = config.streams.wrap is Wrap.RESULT
+        self._wraps = config.streams.wraps
         self._takes_url_encoded = config.query.form_bodies
-        self._serves_all = config.json_.unacceptable is Unacceptable.SERVE
+        self._serves_all = config.json_.serves_unacceptable
         self._shape = config.errors
         self._plans: dict[Binding, _Plan] = {}
         self.has_system_parameters = config.resources.system_parameters or any(
@@ -345,7 +343,7 @@ class Transcoder:
 
     def _compile(self, binding: Binding) -> _Plan:
         config = self._config
-        decode = LenientDecoder if config.json_.text_after is Excess.IGNORE else RequestDecoder
+        decode = LenientDecoder if config.json_.text_after.is_ignored else RequestDecoder
         decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec)
         plan = self._plans[binding] = _Plan(decoder, encode)

@@ -6,8 +6,8 @@ null; and a back end that updates only what the mask names would change nothing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -26,8 +26,11 @@ Empty if the query has a mask.
 CheckMask = Callable[[bytes], None]
 """Refuses the mask in the wire bytes that the query sets; raises `StatusError`."""
 
-_MASK = "google.protobuf.FieldMask"
-_FIELD_NAME = "update_mask"
+_MASK: Final = "google.protobuf.FieldMask"
+_FIELD_NAME: Final = "update_mask"
+_SPACE: Final = " \t\n\r"
+# Of the values only objects count: a number is left as text, for `int` refuses very many digits.
+_scan: Final = json.JSONDecoder(parse_int=str, parse_float=str).scan_once  # type: ignore[attr-defined]
 
 
 def mask_inference(binding: Binding) -> InferMask | None:
@@ -40,18 +43,18 @@ def mask_inference(binding: Binding) -> InferMask | None:
     if shape is None:
         return None
     body, resource, mask = shape
-    paths = _Paths(_below(body, binding.variables))
+    paths = _Paths(resource, _below(body, binding.variables))
     name, number = mask.json_name, mask.number
 
     def infer(body: bytes, query: bytes) -> bytes:
-        if any(found == number for found, _ in fields(query)):
+        if query and any(found == number for found, _ in fields(query)):
             return b""
-        found = list(paths.of(resource, json.loads(body) or {}))
+        found = paths.of(body)
         if not found:
             reason = "is not set, and the body has no field that can be updated"
             raise invalid_argument(name, reason)
         return length_delimited(
-            number, b"".join(length_delimited(1, path.encode()) for path in found)
+            number, b"".join([length_delimited(1, path.encode()) for path in found])
         )
 
     return infer
@@ -130,39 +133,61 @@ def _is_immutable(field: FieldDescriptor) -> bool:
     return of.is_immutable and not of.is_identifier
 
 
+class _Fields:
+    """The fields of a message that a client may set, by both names."""
+
+    def __init__(self, message: Descriptor) -> None:
+        self.by_name: dict[str, tuple[str, Descriptor | None]] = {}
+        """The name in the .proto of each, and its type if it has members of its own in JSON."""
+        for field in message.fields:
+            if not behavior(field).is_output_only:
+                found = field.name, _message_of(field)
+                self.by_name |= {field.name: found, field.json_name: found}
+
+
 class _Paths:
     """The paths of the members of JSON objects, in .proto names."""
 
-    def __init__(self, bound: Iterable[tuple[str, ...]]) -> None:
+    def __init__(self, resource: Descriptor, bound: Iterable[str]) -> None:
         """`bound` are the paths of the fields that the URL sets; they are not updated."""
         self._bound = frozenset(bound)
-        self._fields: dict[str, Mapping[str, FieldDescriptor]] = {}
+        self._resource = _Fields(resource)
+        self._fields: dict[Descriptor, _Fields] = {}
+        """Those of the messages inside: of each type, however deep it is nested."""
 
-    def of(
-        self, message: Descriptor, members: Mapping[str, Any], parents: tuple[str, ...] = ()
-    ) -> Iterator[str]:
-        """Yields the path of each member; it ends at lists, maps and well-known types (AIP-161)."""
-        known = self._fields_of(message)
+    def of(self, body: bytes) -> list[str]:
+        """Returns the path of each member of a body that is JSON and has been decoded.
+
+        A path ends at lists, maps and well-known types (AIP-161).
+        """
+        text = body.decode().lstrip(_SPACE)
+        members, _ = _scan(text, 0)
+        found: list[str] = []
+        if isinstance(members, dict):
+            self._add(self._resource, members, "", found)
+        return found
+
+    def _add(
+        self, known: _Fields, members: dict[str, object], parent: str, found: list[str]
+    ) -> None:
+        by_name, bound = known.by_name, self._bound
         for name, value in members.items():
-            field = known.get(name)
+            field = by_name.get(name)
             if field is None:
                 continue
-            steps = (*parents, field.name)
-            if steps in self._bound:
+            path = parent + field[0]
+            if bound and path in bound:
                 continue
-            inner = _message_of(field)
+            inner = field[1]
             if inner is not None and value and isinstance(value, dict):
-                yield from self.of(inner, value, steps)
+                self._add(self._fields_of(inner), value, path + ".", found)
             else:
-                yield ".".join(steps)
+                found.append(path)
 
-    def _fields_of(self, message: Descriptor) -> Mapping[str, FieldDescriptor]:
-        """The fields that a client may set, by both names."""
-        known = self._fields.get(message.full_name)
+    def _fields_of(self, message: Descriptor) -> _Fields:
+        known = self._fields.get(message)
         if known is None:
-            settable = [field for field in message.fields if not behavior(field).is_output_only]
-            known = {name: field for field in settable for name in (field.name, field.json_name)}
-            self._fields[message.full_name] = known
+            known = self._fields[message] = _Fields(message)
         return known
 
 
@@ -174,8 +199,8 @@ def _message_of(field: FieldDescriptor) -> Descriptor | None:
     return message
 
 
-def _below(body: FieldDescriptor, variables: Sequence[FieldPath]) -> Iterator[tuple[str, ...]]:
+def _below(body: FieldDescriptor, variables: Sequence[FieldPath]) -> Iterator[str]:
     """Yields the variables of the path that are inside the body, relative to it."""
     for path in variables:
         if path.fields[0].number == body.number:
-            yield tuple(field.name for field in path.fields[1:])
+            yield ".".join([field.name for field in path.fields[1:]])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Call, CallHead, CallMetadata, Metadata, Reply, RequestBytes
+from gateway.call import Call, CallMetadata, Metadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
@@ -28,7 +28,8 @@ from gateway.upstream.channels.failures import (
 )
 from gateway.upstream.channels.http2.calls import UnaryCall
 from gateway.upstream.endpoints import Endpoints, Member
-from gateway.upstream.interfaces import EndpointReport, Observed
+from gateway.upstream.interfaces import EndpointReport
+from gateway.upstream.measure import Measured
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
@@ -66,7 +67,7 @@ class Balanced:
         self._is_closed = False
         self._called_s = clock()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.takes_observers = True  # see `ObservedChannel`
+        self.measures_calls = True  # see `MeasuringChannel`
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
@@ -87,11 +88,11 @@ class Balanced:
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
-        observed: Observed | None = None,
+        measured: Measured | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, or on others if no back end processes it there.
 
-        `key` chooses the endpoint if `key_of` is set; `observed` has the observer of its end.
+        `key` chooses the endpoint if `key_of` is set; `measured` is told how the call ends.
         """
         began_s = started_s = self._called_s = self._clock()
         first: StatusError | None = None
@@ -123,11 +124,11 @@ class Balanced:
         except BaseException as error:
             if isinstance(sent, UnaryCall) and isinstance(error, asyncio.CancelledError):
                 sent.give_up()
-            if observed is not None:
-                observed[1].ended(observed[0], error, began_s)
+            if measured is not None:
+                measured[1].ended(measured[0], error, began_s)
             raise
-        if observed is not None:
-            observed[1].ended(observed[0], reply, began_s)
+        if measured is not None:
+            measured[1].ended(measured[0], reply, began_s)
         return reply
 
     async def resolve(self) -> None:
@@ -395,5 +396,5 @@ def name_of(failure: StatusError) -> str:
 
 def after(metadata: CallMetadata, attempts: int) -> Metadata:
     """The metadata of an attempt after so many others."""
-    plain = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+    plain = metadata if isinstance(metadata, list) else metadata.metadata()
     return [*plain, (PREVIOUS_ATTEMPTS, str(attempts))]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -66,7 +67,6 @@ class Ejector:
         self._name = name
         self._watch = watch
         self._options = options
-        self._random = random
         self._clock = clock
         self._outliers = Outliers(options, random)
         self._outliers.spared = watch.spared
@@ -83,7 +83,7 @@ class Ejector:
         self._choose_calls([tally] if len(self._watched) > 2 else self._watched)
         if self._timer is None and len(self._watched) > 1:
             # A random first sweep: processes that start together must not all eject at once.
-            self._sweep_in(self._options.interval_s * self._random.random())
+            self._sweep_in(self._outliers.first_sweep_s())
         return tally
 
     def forget(self, tally: Tally) -> None:
@@ -194,13 +194,13 @@ class Ejector:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _CountedCalls:
     """Calls an endpoint that may be ejected, and counts how the calls end."""
 
-    def __init__(self, channel: EndpointChannel, tally: Tally, ejector: Ejector) -> None:
-        self._channel = channel
-        self._tally = tally
-        self._ejector = ejector
+    _channel: EndpointChannel
+    _tally: Tally
+    _ejector: Ejector
 
     async def call(
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
@@ -43,21 +44,19 @@ class _Chosen(NamedTuple):
     abort_percent: float
 
 
+@dataclass(eq=False)
 class _Fault:
     """One rule; its delay and its failure are decided apart, the delay comes first (gRFC A33)."""
 
-    def __init__(
-        self,
-        rule: FaultRule,
-        then: Handler,
-        random: Random,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._rule = rule
-        self._then = then
-        self._random = random
-        self._clock = clock
-        self._waiting = 0
+    _rule: FaultRule
+    _then: Handler
+    _random: Random
+    _clock: Callable[[], float] = time.monotonic
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        """Decides what the rule does to calls that ask for nothing else."""
+        rule = self._rule
         code = None if rule.abort is None else Code[rule.abort]
         if rule.abort_http_status is not None:
             code = code_of_proxy(str(rule.abort_http_status))

@@ -9,7 +9,7 @@ from gateway.call import CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
-from gateway.upstream.interfaces import Observed
+from gateway.upstream.measure import Measured
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
 
@@ -33,15 +33,15 @@ class Hedged(Balanced):
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
-        observed: Observed | None = None,
+        measured: Measured | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
         hedging = self.hedging_of(method) if isinstance(request, bytes) else None
         if hedging is None or not isinstance(request, bytes):
-            return await super().call(method, request, metadata, timeout_s, key, observed)
-        if observed is not None:
-            call, observer = observed
-            return await observer(
+            return await super().call(method, request, metadata, timeout_s, key, measured)
+        if measured is not None:
+            call, measure = measured
+            return await measure(
                 call, lambda _: self.call(method, request, metadata, timeout_s, key)
             )
         now_s = self._called_s = self._clock()

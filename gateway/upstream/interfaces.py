@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from gateway.call import Call, CallMetadata, Interceptor, Reply, RequestBytes
+from gateway.call import Call, CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.upstream.channels.failures import AnyRequest
 from gateway.upstream.endpoint import State
+from gateway.upstream.measure import Measured
 from gateway.upstream.watched_messages import WatchedMessages
 
 
@@ -200,26 +201,11 @@ class ChecksMethods(Protocol):
         ...
 
 
-class CallObserver(Interceptor, Protocol):
-    """Is told how calls end; as a stage of a chain, it sees for itself."""
-
-    def ended(self, call: Call, outcome: Reply | BaseException, started_s: float) -> None:
-        """Takes the outcome of a call that began at `started_s`, of the monotonic clock.
-
-        It must not wait or raise. A reply that streams has only begun.
-        """
-        ...
-
-
-Observed = tuple[Call, CallObserver]
-"""A call, and the observer of its end."""
-
-
 @runtime_checkable
-class ObservedChannel(Protocol):
+class MeasuringChannel(Protocol):
     """A channel that tells how calls end, which costs less than a stage of the chain."""
 
-    takes_observers: bool
+    measures_calls: bool
     """True; it is looked for, because signatures are not compared."""
 
     def call(  # noqa: PLR0917 - a call and its parts
@@ -229,9 +215,9 @@ class ObservedChannel(Protocol):
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
-        observed: Observed | None = None,
+        measured: Measured | None = None,
     ) -> Awaitable[Reply]:
-        """Calls `method` once, and tells the observer; see `UpstreamChannel.call`."""
+        """Calls `method` once, and has its end measured; see `UpstreamChannel.call`."""
         ...
 
 

@@ -7,26 +7,27 @@ from gateway.call import Call, Deadline, Handler, Reply, chain
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import late_before_sending
-from gateway.upstream.interfaces import CallObserver, ObservedChannel, UpstreamChannel
+from gateway.upstream.interfaces import MeasuringChannel, UpstreamChannel
+from gateway.upstream.measure import Measure
 
 Clock = Callable[[], float]
-ObserverOf = Callable[[Method, str], CallObserver | None]
-"""Returns the observer of the calls of a method to the upstream of a name; None if none is."""
+MeasureOf = Callable[[Method, str], Measure | None]
+"""Returns what measures the calls of a method to the upstream of a name; None if nothing does."""
 
 
 def invoke(
-    channel: Channel, clock: Clock = time.monotonic, observer: CallObserver | None = None
+    channel: Channel, clock: Clock = time.monotonic, measure: Measure | None = None
 ) -> Handler:
     """The handler that sends each call on `channel`, with the time left as its time-out.
 
     The one message of a call has been decoded by the stage before (`interceptors/decode.py`).
-    `observer` is told how each call ends.
+    `measure` is told how each call ends.
     """
     key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
-    if observer is not None:
-        if isinstance(channel, ObservedChannel):
-            return _observed(channel, clock, observer, key_of)
-        return chain([observer], invoke(channel, clock))
+    if measure is not None:
+        if isinstance(channel, MeasuringChannel):
+            return _measured(channel, clock, measure, key_of)
+        return chain([measure], invoke(channel, clock))
 
     def send(call: Call) -> Awaitable[Reply]:
         timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
@@ -47,13 +48,13 @@ def invoke(
     return send_by_key
 
 
-def _observed(
-    channel: ObservedChannel,
+def _measured(
+    channel: MeasuringChannel,
     clock: Clock,
-    observer: CallObserver,
+    measure: Measure,
     key_of: Callable[[Call], int] | None,
 ) -> Handler:
-    """The handler of a channel that tells `observer` how calls end."""
+    """The handler of a channel that tells `measure` how calls end."""
 
     def send(call: Call) -> Awaitable[Reply]:
         timeout_s = None
@@ -62,12 +63,12 @@ def _observed(
             timeout_s = call.deadline.at_s - now_s
             if timeout_s <= 0:
                 late = late_before_sending()
-                observer.ended(call, late, now_s)
+                measure.ended(call, late, now_s)
                 raise late
         request = call.decoded if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
         key = None if key_of is None else key_of(call)
-        return channel.call(call.method, request, metadata, timeout_s, key, (call, observer))
+        return channel.call(call.method, request, metadata, timeout_s, key, (call, measure))
 
     return send
 

@@ -6,9 +6,9 @@ the threshold on.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import sqrt
 from random import Random
+from typing import NamedTuple
 
 from gateway.config.outliers import (
     FailurePercentageEjection,
@@ -36,8 +36,7 @@ class Tally:
         """The finding for which it is ejected; empty while it is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ejection:
+class Ejection(NamedTuple):
     """The ejection of an endpoint."""
 
     tally: Tally
@@ -45,8 +44,7 @@ class Ejection:
     """The detection method, in the words of gRFC A91."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """The calls of one endpoint in a finished interval."""
 
     tally: Tally
@@ -95,6 +93,10 @@ class Outliers:
             return None
         reason = f"{tally.in_a_row} failures in a row"
         return self._eject(tally, "consecutive_failures", reason, now_s)
+
+    def first_sweep_s(self) -> float:
+        """Returns the seconds until the first sweep, which are random."""
+        return self._options.interval_s * self._random.random()
 
     def sweep(self, now_s: float) -> tuple[list[Ejection], list[Tally]]:
         """Judges the calls since the last sweep; returns the new ejections, and the restored.

@@ -17,16 +17,8 @@ _SLOWEST_AFTER: Final = 20
 def own_method(service: str, name: str, file: str, *, server_streaming: bool) -> Method:
     """A method of a service whose messages are read and written by hand."""
     message = _EMPTY.message_types_by_name["Empty"]  # the channel does not look at messages
-    return Method(
-        service=service,
-        name=name,
-        input=message,
-        output=message,
-        client_streaming=False,
-        server_streaming=server_streaming,
-        rules=(),
-        source=Source(file),
-    )
+    streams = (False, server_streaming)
+    return Method(service, name, message, message, *streams, rules=(), source=Source(file))
 
 
 def pause_s(failures: int, random: Random) -> float:

@@ -1,8 +1,7 @@
 """The repeats of calls, and the interface of their observers (gRFC A6, A96); pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 NO_ANSWER: Final = "no_answer"
 """The reason of an attempt that begins because those before have not answered yet."""
@@ -25,8 +24,7 @@ class NotRepeated(StrEnum):
     """There is no other endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(NamedTuple):
     """The attempts of one call besides the first, by their kinds (gRFC A96)."""
 
     retries: int = 0

@@ -82,9 +82,30 @@ pub fn is_plain(text: &[u8]) -> bool {
 fn special(word: u64) -> u64 {
     let quote = word ^ (PAIRS * u64::from(b'"'));
     let slash = word ^ (PAIRS * u64::from(b'\\'));
-    let control = word.wrapping_sub(SPACES) & !word;
-    let same = (quote.wrapping_sub(PAIRS) & !quote) | (slash.wrapping_sub(PAIRS) & !slash);
-    (control | same) & HIGH
+    let control = word.wrapping_sub(SPACES) & !word & HIGH;
+    control | zero_bytes(quote) | zero_bytes(slash)
+}
+
+/// True if a text has one of these bytes; now and then also for a text that has none of them.
+pub fn may_have(text: &[u8], bytes: [u8; 4]) -> bool {
+    let patterns = bytes.map(|byte| PAIRS * u64::from(byte));
+    let has = |word: u64| {
+        patterns.iter().fold(0, |found, pattern| found | zero_bytes(word ^ pattern)) != 0
+    };
+    let mut rest = text;
+    while let Some((chunk, others)) = rest.split_first_chunk::<8>() {
+        if has(u64::from_le_bytes(*chunk)) {
+            return true;
+        }
+        rest = others;
+    }
+    rest.iter().any(|byte| bytes.contains(byte))
+}
+
+/// Returns a word with the high bit of its bytes that are zero; only the lowest bit is certain.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(PAIRS) & !word & HIGH
 }
 
 /// Returns the number of bytes before the first one that a JSON string must escape.

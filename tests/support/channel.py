@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from gateway.call import CallHead, CallMetadata, Metadata, Reply, RequestBytes
+from gateway.call import CallMetadata, Metadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import StatusError
+from gateway.transcoding.call_head import CallHead
 
 
 @dataclass(frozen=True, slots=True)

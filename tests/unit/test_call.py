@@ -1,9 +1,21 @@
-"""A call makes its metadata and headers only when code asks for them."""
+"""A call makes its metadata and headers only when code asks, and passes its stages in order."""
 
+import asyncio
 from collections.abc import Mapping
 
-from gateway.call import Call, CallHead, Metadata
+import pytest
+
+from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk
+from gateway.call import Call, Handler, Interceptor, Metadata, Principal, Reply, chain
+from gateway.interceptors.authenticate import Authenticate
+from gateway.interceptors.authorize import Authorize
+from gateway.interceptors.decode import decode
+from gateway.policy.options import MethodPolicy
+from gateway.status import Code, Refused, StatusError
+from gateway.transcoding.call_head import CallHead
 from tests.support.grpc_backend import method
+from tests.support.recording import AuditLog
+from tests.support.upstream import Upstream
 
 
 class Head(CallHead):
@@ -43,3 +55,77 @@ def test_metadata_that_is_replaced_is_sent_instead_of_the_encoded() -> None:
     call.metadata = []
     assert call.unread_metadata is None
     assert call.metadata == []
+
+
+class Asked:
+    """Finds out after a wait who calls."""
+
+    kind = "asked"
+    challenge = Challenge("Asked", "nothing that is a header")
+
+    def __init__(self, principal: Principal | None) -> None:
+        self.principal = principal
+
+    def recall(self, call: Call, _: str | None) -> MustAsk:
+        return MUST_ASK
+
+    async def authenticate(self, call: Call) -> Principal | None:
+        await asyncio.sleep(0)
+        return self.principal
+
+
+class LateMessage:
+    """A message that arrives after a wait."""
+
+    def take(self) -> None:
+        """Not yet."""
+
+    async def read(self) -> bytes:
+        await asyncio.sleep(0)
+        return b"late"
+
+    def line(self) -> None:
+        """More than the request line decides it."""
+
+
+READER = Principal("users/ada", frozenset({"read"}))
+
+
+@pytest.mark.parametrize(
+    ("principal", "code"),
+    [
+        (None, Code.UNAUTHENTICATED),
+        (Principal("users/bob"), Code.PERMISSION_DENIED),
+        (READER, Code.OK),
+    ],
+)
+@pytest.mark.parametrize("is_parted", [False, True])
+async def test_a_call_that_waits_in_one_check_passes_all_others(
+    principal: Principal | None, code: Code, is_parted: bool
+) -> None:
+    async def between(call: Call, proceed: Handler) -> Reply:
+        return await proceed(call)
+
+    called, audit_log = method("Echo"), AuditLog()
+    policy = MethodPolicy(scopes_all=frozenset({"read"}))
+    others: list[Interceptor] = [Authorize(called, policy, audit_log, []), decode]
+    first: list[Interceptor] = [Authenticate([Asked(principal)], audit_log)]
+    upstream = Upstream()
+    handler = chain([*first, *([between] if is_parted else []), *others], upstream)
+    call = Call(called, source=LateMessage())
+    if code is Code.OK:
+        assert (await handler(call)).message == b"late"
+    else:
+        with pytest.raises(StatusError) as refused:
+            await handler(call)
+        assert refused.value.code is code
+    assert [one.decoded for one in upstream.calls] == ([b"late"] if code is Code.OK else [])
+
+
+async def test_a_call_that_waits_nowhere_is_refused_without_an_error() -> None:
+    called = method("Echo")
+    refuse = Authorize(called, MethodPolicy(anonymous=False), AuditLog(), [])
+    upstream = Upstream()
+    refused = chain([refuse, decode], upstream)(Call(called, source=LateMessage()))
+    assert isinstance(refused, Refused)
+    assert upstream.calls == []

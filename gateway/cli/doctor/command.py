@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli.admin_command import ConfigFlag
 from gateway.cli.doctor.examination import examine
-from gateway.cli.doctor.finding import Finding, Health, fail
+from gateway.cli.doctor.finding import STATES, Finding, fail
 from gateway.cli.messages import say, visible
 from gateway.config.loader import ConfigError, load_config
 from gateway.listeners.sockets import ListenError
@@ -28,15 +28,15 @@ def doctor_command(
     findings = _findings(config)
     counted = Counter(one.state for one in findings)
     if as_json:
-        counts = {state.value: counted[state] for state in Health}
+        counts = {state: counted[state] for state in STATES}
         found = {"counts": counts, "findings": [asdict(one) for one in findings]}
         typer.echo(json.dumps(found, indent=2))
     else:
         for one in findings:
             typer.echo(_line(one))
-        typer.echo(", ".join(f"{counted[state]} {state.value}" for state in Health))
-    if counted[Health.FAIL] or counted[Health.WARN]:
-        raise typer.Exit(2 if counted[Health.FAIL] else 1)
+        typer.echo(", ".join(f"{counted[state]} {state}" for state in STATES))
+    if counted["fail"] or counted["warn"]:
+        raise typer.Exit(2 if counted["fail"] else 1)
 
 
 def _findings(file: Path | None) -> Sequence[Finding]:
@@ -53,4 +53,4 @@ def _findings(file: Path | None) -> Sequence[Finding]:
 def _line(finding: Finding) -> str:
     advice = f"; {finding.advice}" if finding.advice else ""
     text = " ".join(f"{finding.text}{advice}".split())
-    return visible(f"{finding.state.value:<4}  {finding.subject}: {text}")
+    return visible(f"{finding.state:<4}  {finding.subject}: {text}")

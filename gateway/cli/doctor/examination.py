@@ -20,7 +20,7 @@ def examine(config: Config, given: Collection[str] = ()) -> Sequence[Finding]:
     return [
         *run(examine_reached(config)),
         *examine_addresses(config, given),
-        examine_proxies(config),
+        examine_proxies(config.forwarded.trusted_proxies),
         *examine_secrets(config),
         *examine_machine(config),
     ]

@@ -1,24 +1,19 @@
 """The result of one examination."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final, Literal
 
-
-class Health(StrEnum):
-    """The severity of a finding."""
-
-    OK = "ok"
-    WARN = "warn"
-    """The gateway works, but not as well or as safely as it could."""
-    FAIL = "fail"
-    """The gateway cannot start, or cannot answer some requests."""
+State = Literal["ok", "warn", "fail"]
+STATES: Final[tuple[State, ...]] = ("ok", "warn", "fail")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of the report."""
 
-    state: Health
+    state: State
+    """warn: the gateway works, but not as well or as safely as it could; fail: it cannot start, or
+    cannot answer some requests."""
     subject: str
     """The part that was examined."""
     text: str
@@ -29,14 +24,14 @@ class Finding:
 
 def ok(subject: str, text: str) -> Finding:
     """Returns a finding without a fault."""
-    return Finding(Health.OK, subject, text)
+    return Finding("ok", subject, text)
 
 
 def warn(subject: str, text: str, advice: str) -> Finding:
     """Returns a finding that can wait."""
-    return Finding(Health.WARN, subject, text, advice)
+    return Finding("warn", subject, text, advice)
 
 
 def fail(subject: str, text: str, advice: str) -> Finding:
     """Returns a finding that cannot wait."""
-    return Finding(Health.FAIL, subject, text, advice)
+    return Finding("fail", subject, text, advice)

@@ -8,7 +8,6 @@ import typer
 
 from gateway.cli.admin_client import AdminClient, AdminError, admin_client
 from gateway.cli.admin_command import AdminFlag, ConfigFlag
-from gateway.cli.messages import fail
 from gateway.cli.top.frame import Sample, frame
 from gateway.cli.top.screen import Screen
 
@@ -25,14 +24,11 @@ def top_command(
     """Show what goes on: rates, failures, percentiles, upstreams, workers; q ends it."""
     client = admin_client(config, admin)
     screen = Screen()
-    try:
-        before = _sample(client)
-        if once:
-            time.sleep(every)
-            screen.show(frame(before, _sample(client), screen.size[0], 10_000))
-            return
-    except AdminError as error:
-        fail(str(error))
+    before = _sample(client)
+    if once:
+        time.sleep(every)
+        screen.show(frame(before, _sample(client), screen.size[0], 10_000))
+        return
     with suppress(KeyboardInterrupt), screen.opened():
         _follow(screen, before, every, client)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.audit import Audit, RecordThrottle
 from gateway.http.messages import Request, Response
@@ -15,18 +15,9 @@ _LONGEST_CHANGE: Final = 500
 _SILENCE_S: Final = 60.0
 
 
-class Caller(Protocol):
-    """The program that sent a request."""
-
-    @property
-    def address(self) -> str:
-        """The IP address; empty on a unix socket."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The name in its certificate, or the user of its process; may be empty."""
-        ...
+Caller = tuple[str, str]
+"""The program that sent a request: its IP address, which is empty on a unix socket; and the name in
+its certificate, or the user of its process, which may be empty."""
 
 
 class AdminTrail:
@@ -38,10 +29,11 @@ class AdminTrail:
 
     def __call__(self, request: Request, caller: Caller, response: Response) -> None:
         """Records a request that was answered, if that is worth a line."""
+        address, name = caller
         is_question = request.method in _SAFE or request.path in _QUESTIONS
         fields = {
-            "principal": caller.name,
-            "peer": caller.address,
+            "principal": name,
+            "peer": address,
             "action": f"{request.method} {request.path}"[:_LONGEST_CHANGE],
             "status": str(response.status),
         }

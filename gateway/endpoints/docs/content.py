@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.http.compression import accepts_gzip, gzipped
 from gateway.http.messages import Headers, Request, Response
@@ -15,8 +14,7 @@ _GZIP_SUFFIX: Final = ";gzip"
 """The ending that `http/entity_tags.py` gives the tag of a compressed body."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """The bytes of the content, plain and compressed, and their entity tag."""
 
     plain: bytes

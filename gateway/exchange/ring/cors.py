@@ -6,7 +6,6 @@ responses.
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final
 
 from gateway.config.cors import ANY, CorsOptions
@@ -20,6 +19,8 @@ _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")
 _NAMES = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*+")
 _PREFIX: Final = "access-control-"
 _LENGTH: Final = len(_PREFIX)
+_MOST_ORIGINS: Final = 1024
+_LONGEST_ORIGIN: Final = 256
 _VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -37,8 +38,8 @@ class Cors:
             compile_pattern(o) for o in options.origins if o.startswith(REGEX) or "*" in o
         ]
         self._exact = frozenset(options.origins)
-        # Cached, because the same few origins come with every request.
-        self._lines = lru_cache(maxsize=1024)(self._lines_for)
+        self._known: dict[str | None, str] = {}
+        """The lines for origins: the same few come with every request."""
         self._any_header = ANY in options.allow_headers
         self._allow_headers = ", ".join(options.allow_headers)
         self._expose = ", ".join(options.expose_headers)
@@ -82,7 +83,11 @@ class Cors:
                 ]
                 break
         # After those of all responses: one text costs less than a list of fields.
-        response.fixed += self._lines(request.fields.first(b"origin"))
+        origin = request.fields.first(b"origin")
+        lines = self._known.get(origin)
+        if lines is None:
+            lines = self._learn(origin)
+        response.fixed += lines
 
     def variant(self, request: Request) -> str:
         """Returns the origin of the page that sent a request."""
@@ -94,6 +99,15 @@ class Cors:
         if _ORIGIN.fullmatch(origin) is None:
             return False
         return any(covers(origin) for covers in self._patterns)
+
+    def _learn(self, origin: str | None) -> str:
+        """Returns the lines for an origin, and remembers them for the next responses."""
+        lines = self._lines_for(origin)
+        if origin is None or len(origin) <= _LONGEST_ORIGIN:
+            if len(self._known) >= _MOST_ORIGINS:  # clients choose their texts
+                self._known.clear()
+            self._known[origin] = lines
+        return lines
 
     def _lines_for(self, origin: str | None) -> str:
         """Returns the lines that let pages of an origin read responses, where they may."""

@@ -29,7 +29,7 @@ def credential_check(
     section 4.3.2); one that a service config allows there has been moved (`key_places`).
     """
 
-    own_paths = frozenset(token_paths)
+    own_paths, header_checks = frozenset(token_paths), tuple(checks)
 
     def check(request: Request) -> None:
         path, query = request.path, request.query
@@ -38,14 +38,14 @@ def credential_check(
         if "gw" in path and _SECRET.search(path):
             request.path = _SECRET.sub("***", path)  # keep it out of the access log
             raise _token_in_url()
-        is_token_path = path in own_paths
+        is_token_path = bool(own_paths) and path in own_paths
         if query and (_has_token(query) or _SECRET.search(unquote(query))):
             if is_token_path and request.method == "POST":
                 return  # the token endpoints reject it with an error of RFC 6749
             raise _token_in_url()
         fields = request.fields
         if not fields.are_checked and not is_token_path:
-            for check_fields in checks:
+            for check_fields in header_checks:
                 check_fields(fields)
             fields.are_checked = True
 

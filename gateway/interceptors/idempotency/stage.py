@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.call import Call, Handler, Reply
-from gateway.config.idempotency import IdempotencyOptions, IdempotencyRule, KeyNeed, OnUnknown
+from gateway.config.idempotency import IdempotencyOptions, IdempotencyRule, OnUnknown
 from gateway.interceptors.idempotency import refusals
 from gateway.interceptors.idempotency.keys import KeyedMethod, fields_of, parse_key
 from gateway.interceptors.idempotency.records import record_of, replay
@@ -169,7 +169,7 @@ class IdempotentCalls:
         self._keys = keys
         self._method = KeyedMethod(method)
         self._rule = rule
-        self._is_required = rule.key is KeyNeed.REQUIRED
+        self._is_required = rule.needs_key
         self._sent_as = method.with_keys() if rule.backend_handles else method
         self._takes_over = rule.on_unknown is OnUnknown.RETRY or self._sent_as.may_repeat
 

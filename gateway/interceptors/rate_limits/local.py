@@ -1,17 +1,13 @@
 """The most usual rate limit: one limit of a method, counted in this process."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 
-from gateway.call import Call, Handler, Reply
-from gateway.interceptors.rate_limits.refusal import Quotas
-from gateway.stores.base import Taken
+from gateway.call import Call, Check
+from gateway.interceptors.rate_limits.refusal import Quotas, Refuse
 from gateway.stores.counting import Taker
 
-Refuse = Callable[[Call, Sequence[str], Sequence[Taken]], None]
-"""Raises the error of a call that exceeds a limit, with the keys and results of all its limits."""
 
-
-class LocalLimit:
+class LocalLimit(Check):
     """Passes calls within one limit, whose parts are bound once for all calls of a method."""
 
     def __init__(
@@ -27,12 +23,11 @@ class LocalLimit:
         self._quotas = quotas
         self._refuse = refuse
 
-    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Proceeds with a call within the limit."""
+    def check(self, call: Call) -> None:
+        """Passes a call within the limit."""
         key = self._key(call)
         taken = self._taker.take(key)
         if self._quotas is not None:
-            call.response_headers += self._quotas.headers_of_one(taken)
+            self._quotas.state_one(taken, call.response_headers)
         if not taken.allowed:
             self._refuse(call, [key], [taken])
-        return proceed(call)

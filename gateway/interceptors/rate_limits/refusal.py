@@ -4,23 +4,31 @@
 structured fields (RFC 9651).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Final
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 
+from gateway.call import Call
 from gateway.interceptors.rate_limits.rules import Counters
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
-from gateway.stores.base import Taken
+from gateway.stores.taken import Taken
+
+Refuse = Callable[[Call, Sequence[str], Sequence[Taken]], None]
+"""Raises the error of a call that exceeds a limit, with the keys and results of all its limits."""
 
 DOMAIN = "gatewayapi.v1"
 """The domain of the error reasons (google.rpc.ErrorInfo)."""
 
 # More than the error of floating point and less than a network needs: 11 s must not become 12.
-_NOTHING_S = 1e-6
+_NOTHING_S: Final = 1e-6
+_MOST_ENDS: Final = 61
+_ENDS: Final = [f";t={seconds}" for seconds in range(_MOST_ENDS)]
+"""The ends of the fields of the usual windows, which are a minute at most."""
 
 
 class Quotas:
@@ -37,9 +45,10 @@ class Quotas:
         left = map(_left, self._starts, taken)
         return self._policy, ("RateLimit", ", ".join(left))
 
-    def headers_of_one(self, taken: Taken) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Returns the same as `headers` for a method with one limit."""
-        return self._policy, ("RateLimit", _left(self._starts[0], taken))
+    def state_one(self, taken: Taken, headers: list[tuple[str, str]]) -> None:
+        """Adds the same as `headers` returns for a method with one limit."""
+        headers.append(self._policy)
+        headers.append(("RateLimit", _left(self._starts[0], taken)))
 
 
 def _policy(one: Counters) -> str:
@@ -57,7 +66,8 @@ def _left(start: str, taken: Taken) -> str:
     seconds = int(least_s)
     if seconds < least_s:
         seconds += 1
-    return "".join((start, str(taken.remaining), ";t=", str(seconds)))
+    end = _ENDS[seconds] if 0 <= seconds < _MOST_ENDS else f";t={seconds}"
+    return "".join((start, str(taken.remaining), end))
 
 
 def _string(text: str) -> str:

@@ -81,7 +81,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called when the client has disconnected; wakes the code that waits in `drained`."""
-        self._slow.discard(self.transport)
+        if self.writing_paused:
+            self._slow.discard(self.transport)
         self.transport = None
         if self._drain is not None and not self._drain.done():
             if exc is None:

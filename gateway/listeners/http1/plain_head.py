@@ -35,6 +35,8 @@ _HOLE: Final = b"\0"
 """Stands for a hole: no line has this byte."""
 _MOST_OTHERS: Final = 3
 """The most lines that differ in two heads of one form, although other clients may send them."""
+_UPGRADE: Final = b"\r\nUpgrade: "
+"""The usual spelling of a field that leaves a head to the parser, whatever else is in it."""
 _SPACE: Final = 0x20
 _SLASH: Final = 0x2F
 # The characters that a path and a query may have (RFC 3986 sections 3.3 and 3.4) stay; every other
@@ -112,7 +114,7 @@ class PlainHeads:
         if fields is not None and data.startswith(self._head, start):
             end = start + len(self._head)
         else:
-            fields = self._formed(data, start)
+            fields = self._formed(data, start) if self._forms else None
             if fields is None:
                 fields = self._listed(data, start)
                 if fields is None:
@@ -168,6 +170,8 @@ class PlainHeads:
         """Returns the fields of a head, read line by line; remembers the head, and its form."""
         last = data.find(b"\r\n\r\n", start)
         if last < 0 or last - start > self._most_bytes:
+            return None
+        if data.find(_UPGRADE, start, last) >= 0:
             return None
         lines = data[start:last].split(b"\r\n")
         if len(lines) > self._limits.header_count:

@@ -53,7 +53,11 @@ _OVERDUE_AFTER_S: Final = 0.25  # first wait for the more precise DEADLINE_EXCEE
 
 
 class HttpProtocol(ServingConnection):
-    """One client connection."""
+    """One client connection.
+
+    Without `eof_received`, a half-close closes it: it looks like a disconnect, and then a call must
+    end at once.
+    """
 
     __slots__ = (
         "_body",
@@ -131,10 +135,6 @@ class HttpProtocol(ServingConnection):
                 self._enqueue_within_rate(received, self._rate)
         elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
             self._head_since_s = self._received_s
-
-    def eof_received(self) -> bool:
-        """Closes: a half-close looks like a disconnect, and then a call must end at once."""
-        return False
 
     def sweep(self, now_s: float, limits: Limits) -> None:
         """Enforces the time limits; called regularly."""
@@ -274,7 +274,7 @@ class HttpProtocol(ServingConnection):
 
     def _begin(self, waiting: ReceivedRequest | StatusError) -> Request | Response:
         """Returns the request to answer, or the response to one that is refused."""
-        if self._paused and len(self._queue) < _MAX_PIPELINED // 2:
+        if self._paused and not self._discarding and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
         # Classes of machine code and tuples are told apart in a tenth of the time of `StatusError`.
         if not isinstance(waiting, tuple):

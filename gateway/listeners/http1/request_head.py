@@ -88,11 +88,11 @@ def check_request_line(message: Head, limits: Limits) -> None:
 
 
 def framed(message: ParsedHead) -> Head:
-    """Returns the head; closes the connection after a chunked HTTP/1.0 request.
+    """Returns the head of a chunked request; after one of HTTP/1.0 the connection closes.
 
     RFC 9112 section 6.1: HTTP/1.0 has no Transfer-Encoding, so the end of the body is uncertain.
     """
-    if message.chunked and message.version < (1, 1):
+    if message.version < (1, 1):
         return message._replace(should_close=True)
     return message
 
@@ -165,7 +165,7 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
 
 def asks_for_websocket(message: Head, fields: HeaderFields) -> bool:
     """True if this is the client's part of a WebSocket handshake (RFC 6455 section 4.1)."""
-    offered = [one.strip() for one in fields.by_name.get("Upgrade", "").lower().split(",")]
+    offered = map(str.strip, fields.by_name.get("Upgrade", "").lower().split(","))
     return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered
 
 

@@ -17,7 +17,6 @@ from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
-    ParsedHead,
     asks_for_websocket,
     awaits_continue,
     check_request_line,
@@ -76,7 +75,18 @@ class RequestReader:
         `on_read` is called when the reading of a body starts; `on_awaited_read` instead, if the
         client waits for 100 Continue.
         """
-        self.parser = _request_parser(protocol, loop, limits)
+        parser: Any = HttpRequestParser  # the one in C has parameters that its types do not list
+        self.parser = parser(
+            protocol,
+            loop,
+            _BUFFER_BYTES,
+            max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
+            max_headers=limits.header_count,
+            max_field_size=limits.header_bytes,
+            payload_exception=BrokenBodyError,
+            auto_decompress=False,
+        )
+        """Parses the heads of this connection, and fills their bodies."""
         self._feed = self.parser.feed_data
         self._limits = limits
         self._on_read = on_read
@@ -133,7 +143,15 @@ class RequestReader:
         if not messages:
             self._note_unfinished(data)
             return (), is_upgraded, early
-        received = [self._received_request(*each, upgraded=is_upgraded) for each in messages]
+        received: list[ReceivedRequest] = []
+        for message, body in messages:
+            head = framed(message) if message.chunked else message
+            try:
+                request = self._request(message, body, upgraded=is_upgraded)
+            except StatusError as error:
+                received.append((error, head, body))
+            else:
+                received.append((request, head, body))
         last = received[-1]
         self._note_rest(data, last[1], last[2])
         if len(received) == 1 and not is_upgraded:
@@ -200,14 +218,6 @@ class RequestReader:
                 return
         raise failure
 
-    def _received_request(
-        self, message: ParsedHead, body: StreamReader, *, upgraded: bool
-    ) -> ReceivedRequest:
-        try:
-            return self._request(message, body, upgraded=upgraded), framed(message), body
-        except StatusError as error:
-            return error, framed(message), body
-
     def _request(self, message: Head, body: StreamReader, *, upgraded: bool) -> Request:
         limits = self._limits
         check_request_line(message, limits)
@@ -244,18 +254,3 @@ def _ends_with_request(data: bytes, message: Head, body: StreamReader) -> bool:
     if data[0] in b"\r\n" or data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
         return False
     return body.is_eof() and body.total_bytes == len(data) - end
-
-
-def _request_parser(protocol: object, loop: asyncio.AbstractEventLoop, limits: Limits) -> Any:
-    """Returns a parser for the requests of one connection, which also fills their bodies."""
-    parser: Any = HttpRequestParser  # the parser in C has parameters that its types do not list
-    return parser(
-        protocol,
-        loop,
-        _BUFFER_BYTES,
-        max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
-        max_headers=limits.header_count,
-        max_field_size=limits.header_bytes,
-        payload_exception=BrokenBodyError,
-        auto_decompress=False,
-    )

@@ -9,12 +9,13 @@ from typing import Final
 
 from gateway.call import Principal
 from gateway.config.log import LogOptions
-from gateway.status import Attempt, Code
+from gateway.status import Attempt
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
     coloured_status,
-    instant,
+    date,
+    milliseconds,
     plain,
     quoted,
     seconds,
@@ -30,7 +31,6 @@ from gateway.transcoding.json.native import native_module
 logger = logging.getLogger("gateway.telemetry.logs")
 
 SCOPE: Final = "gateway.access"
-_SCOPE_MEMBER: Final = f'","scope.name":"{SCOPE}",'
 
 # The HTTP methods that OpenTelemetry lists. Other methods are not used as values: a client could
 # create any number of them.
@@ -41,11 +41,9 @@ _METHODS: Final = {
         *("PATCH", "POST", "PUT", "TRACE", "QUERY"),
     )
 }
-# By number, because the hash and the name of a member of an enum are computed by Python code.
-_CODES: Final = [f',"rpc.response.status_code":"{code.name}"' for code in Code]
 _RESULTS: Final[dict[str, str]] = {}
 """The member for each result of the cache; these are few, and words of the code's own."""
-NativeLine = Callable[..., str | None]
+NativeLine = Callable[..., bytes | None]
 """Takes the parts of a line; see `access_line` in `native/`."""
 
 _MOST_REMEMBERED: Final = 512
@@ -76,31 +74,33 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
-        self._shown = _ShownTexts()
-        self._paths = _ShownTexts()
-        """Those of stored replies, which come again."""
+        self._paths: dict[str, str] = {}
+        """The paths of stored replies, which come again, as JSON strings."""
         self._identities: dict[str, tuple[Principal, str]] = {}
         """The members of principals, by the names of their credentials."""
-        self._rpcs: dict[Binding, str] = {}
+        self._abouts: dict[tuple[str, Binding | None, int], str] = {}
+        self._last = _Last()
+        self._own_addresses: dict[str, str] = {}
+        self._agents: dict[str, str] = {}
         module = native_module()
         self._native: NativeLine | None = None if module is None else module.access_line
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
 
-    def line(self, record: Record) -> str:
+    def line(self, record: Record) -> bytes:
         """Returns the line of a request; empty if the level or the sample leaves it out."""
         status, duration_s, binding = record.status, record.duration_s, record.binding
         is_slow = self._slow_s is not None and duration_s > self._slow_s and _has_an_end(binding)
         severity = ERROR if status >= 500 else WARNING if is_slow else INFO
         if severity < self._levels.number:
-            return ""
+            return b""
         is_sampled = status < 400 and not is_slow
         if is_sampled and self._sample < 1 and self._chance() >= self._sample:
-            return ""
+            return b""
         path = record.path
         if record.masks.hides_anything:
             path = record.masks.mask(path, binding)
         if self._style.text:
-            return self._text(record, SEVERITIES[severity], mask_credentials(path))
+            return self._text(record, SEVERITIES[severity], mask_credentials(path)).encode()
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, binding))}'
@@ -113,70 +113,92 @@ class AccessLines:
             rest += _destination(record)
         if self._headers:
             rest += _headers(self._headers, record.headers)
+        about = self._about(record, severity)
+        line = None
         if self._native is not None:
-            line = self._native_line(self._native, record, SEVERITIES[severity], path, rest)
-            if line is not None:
-                return line
-        path = self._paths.of(path) if record.cache_result == "hit" else _safe(path)
-        return self._line(record, SEVERITIES[severity], path, rest)
+            line = self._native_line(self._native, record, about, path, rest)
+        return self._line(record, about, path, rest) if line is None else line
 
-    def _line(self, record: Record, severity: str, path: str, rest: str) -> str:
-        """Formats a line; `path` is a JSON string, and `rest` are the last members."""
-        shown = self._shown
+    def _line(self, record: Record, about: str, path: str, rest: str) -> bytes:
+        """Formats a line of its parts; `about` ends with the quote before the path."""
         # As machine code, an f-string copies character by character, and `join` whole texts.
         return "".join((
-            '{"timestamp":"', instant(record.at_s),
-            '","severity_text":"', severity,
-            _SCOPE_MEMBER, _http_method(record.method), self._rpc(record.binding),
-            ',"http.response.status_code":', str(record.status), _CODES[record.code],
-            ',"url.path":', path,
+            '{"timestamp":"', date(record.at_s), milliseconds(record.at_s),
+            about, self._path(path, record.cache_result)[1:],
             ',"http.server.request.duration":', seconds(record.duration_s),
             ',"http.request.body.size":', str(record.request_bytes),
             ',"http.response.body.size":', str(record.response_bytes),
-            ',"client.address":', shown.of(record.client),
-            ',"network.peer.address":', shown.of(record.peer),
-            ',"user_agent.original":', shown.of(record.user_agent),
-            ',"gateway.request.id":', _safe(record.request_id),
+            self._addresses(record), self._agent(record.user_agent), _safe(record.request_id)[1:],
             "" if record.trace is None and not record.traceparent else _trace(record),
             rest, "}\n",
-        ))  # fmt: skip
+        )).encode()  # fmt: skip
 
     def _native_line(
-        self, native: NativeLine, record: Record, severity: str, path: str, rest: str
-    ) -> str | None:
+        self, native: NativeLine, record: Record, about: str, path: str, rest: str
+    ) -> bytes | None:
         """Does the same in one call; None if the path or the request id is not plain."""
-        shown, trace, client = self._shown, record.trace, record.client
-        shown_peer = shown.of(record.peer)
+        trace = record.trace
         return native(
-            instant(record.at_s),
-            severity,
-            _SCOPE_MEMBER,
-            _http_method(record.method),
-            self._rpc(record.binding),
-            record.status,
-            _CODES[record.code],
+            date(record.at_s),
+            record.at_s,
+            about,
             path,
             record.duration_s,
             record.request_bytes,
             record.response_bytes,
-            shown_peer if client is record.peer else shown.of(client),
-            shown_peer,
-            shown.of(record.user_agent),
+            self._addresses(record),
+            self._agent(record.user_agent),
             record.request_id,
             record.traceparent,
             None if trace is None else trace.text,
             rest,
         )
 
-    def _rpc(self, binding: Binding | None) -> str:
-        if binding is None:
-            return ""
-        known = self._rpcs.get(binding)
+    def _path(self, path: str, cache_result: str) -> str:
+        shown = self._paths.get(path)
+        if shown is None:
+            shown = _safe(path)
+            if cache_result == "hit":
+                _keep(self._paths, path, shown)
+        return shown
+
+    def _about(self, record: Record, severity: int) -> str:
+        """Returns the members from the time to the path, which many requests have in common."""
+        last, binding = self._last, record.binding
+        # By number: the hash of a member of an enum is computed by Python code.
+        outcome = (record.status << 8 | severity) << 8 | record.code
+        if binding is last.binding and record.method is last.method and outcome == last.outcome:
+            return last.about
+        key = record.method, binding, outcome
+        known = self._abouts.get(key)
         if known is None:
-            known = self._rpcs[binding] = (
-                f',"http.route":{quoted(binding.rule.template)},"rpc.system.name":"grpc"'
-                f',"rpc.method":{quoted(binding.method.path[1:])}'
+            if len(self._abouts) >= _MOST_REMEMBERED:
+                self._abouts.clear()
+            known = self._abouts[key] = (
+                f'Z","severity_text":"{SEVERITIES[severity]}","scope.name":"{SCOPE}",'
+                f"{_http_method(record.method)}{_rpc(binding)}"
+                f',"http.response.status_code":{record.status}'
+                f',"rpc.response.status_code":"{record.code.name}","url.path":"'
             )
+        last.method, last.binding, last.outcome, last.about = record.method, binding, outcome, known
+        return known
+
+    def _addresses(self, record: Record) -> str:
+        """Returns the members that name the client and the peer."""
+        client, peer = record.client, record.peer
+        known = self._own_addresses.get(peer) if client is peer else None
+        if known is None:
+            known = f',"client.address":{_safe(client)},"network.peer.address":{_safe(peer)}'
+            if client is peer:
+                _keep(self._own_addresses, peer, known)
+        return known
+
+    def _agent(self, user_agent: str) -> str:
+        """Returns the members from the program of the client to the request id."""
+        known = self._agents.get(user_agent)
+        if known is None:
+            known = f',"user_agent.original":{_safe(user_agent)},"gateway.request.id":"'
+            _keep(self._agents, user_agent, known)
         return known
 
     def _identity(self, principal: Principal) -> str:
@@ -184,22 +206,11 @@ class AccessLines:
         known = self._identities.get(principal.credential)
         if known is not None and known[0] is principal:
             return known[1]
-        made = self._identity_of(principal)
+        made = _identity_of(principal)
         if len(self._identities) >= _MOST_REMEMBERED:
             self._identities.clear()
         self._identities[principal.credential] = (principal, made)
         return made
-
-    def _identity_of(self, principal: Principal) -> str:
-        shown = self._shown
-        fields = f',"enduser.id":{shown.of(principal.name)}'
-        if principal.client:
-            fields += f',"gateway.client.id":{shown.of(principal.client)}'
-        if principal.kind:
-            fields += f',"gateway.credential.kind":{shown.of(principal.kind)}'
-        if principal.credential:
-            fields += f',"gateway.credential.id":{shown.of(principal.credential)}'
-        return fields
 
     def _text(self, record: Record, severity: str, path: str) -> str:
         query = f"?{_query(record.query, record.binding)}" if record.query else ""
@@ -217,22 +228,15 @@ class AccessLines:
         )
 
 
-class _ShownTexts:
-    """The JSON strings of texts that many requests have in common, bounded in number and size."""
+class _Last:
+    """The members from the time to the path of the last request, and what they depend on."""
+
+    __slots__ = ("about", "binding", "method", "outcome")
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def of(self, text: str) -> str:
-        """Returns a text as a JSON string, its credentials masked."""
-        known = self._known.get(text)
-        if known is None:
-            known = _safe(text)
-            if len(text) <= _LONGEST_REMEMBERED:
-                if len(self._known) >= _MOST_REMEMBERED:
-                    self._known.clear()
-                self._known[text] = known
-        return known
+        self.method = self.about = ""
+        self.binding: Binding | None = None
+        self.outcome = -1
 
 
 class AccessLog:
@@ -256,12 +260,41 @@ class AccessLog:
             self._add(line)
 
 
+def _keep(known: dict[str, str], text: str, shown: str) -> None:
+    """Remembers the form of a client's text, bounded in number and size."""
+    if len(text) <= _LONGEST_REMEMBERED:
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[text] = shown
+
+
 def _result(result: str) -> str:
     """Returns the member for a result of the cache."""
     known = _RESULTS.get(result)
     if known is None:
         known = _RESULTS[result] = f',"gateway.cache.result":"{result}"'
     return known
+
+
+def _identity_of(principal: Principal) -> str:
+    fields = f',"enduser.id":{_safe(principal.name)}'
+    if principal.client:
+        fields += f',"gateway.client.id":{_safe(principal.client)}'
+    if principal.kind:
+        fields += f',"gateway.credential.kind":{_safe(principal.kind)}'
+    if principal.credential:
+        fields += f',"gateway.credential.id":{_safe(principal.credential)}'
+    return fields
+
+
+def _rpc(binding: Binding | None) -> str:
+    """Returns the members that name the route and the method."""
+    if binding is None:
+        return ""
+    return (
+        f',"http.route":{quoted(binding.rule.template)},"rpc.system.name":"grpc"'
+        f',"rpc.method":{quoted(binding.method.path[1:])}'
+    )
 
 
 def _destination(record: Record) -> str:

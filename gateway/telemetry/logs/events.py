@@ -11,8 +11,9 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from gateway.audit import ORIGIN, RecordThrottle
 from gateway.telemetry.event import Value
@@ -40,22 +41,17 @@ _PID = os.getpid()
 _MOST_FRAMES = 20
 
 
+@dataclass(eq=False, repr=False)
 class AuditLog:
     """Writes each audit event as a line; implements `Audit`."""
 
-    def __init__(
-        self,
-        writer: LogWriter,
-        style: Style,
-        clock: Callable[[], float] = time.time,
-        *,
-        by: str | None = None,
-    ) -> None:
-        """`by` is the local user who causes the events, if they do not come from requests."""
-        self._writer = writer
-        self._style = style
-        self._clock = clock
-        self._by = by
+    writer: LogWriter
+    style: Style
+    by: str | None = None
+    """The local user who causes the events, if they do not come from requests."""
+
+    def __post_init__(self) -> None:
+        """Begins with the first number."""
         self._numbers = itertools.count(1)
         self._throttle = RecordThrottle(time.monotonic)
 
@@ -69,8 +65,8 @@ class AuditLog:
             said = event, *fields.items()
             if not self._throttle.admits(said, _SILENCE_S):
                 return
-        self._writer.add(self._line(event, fields))
-        self._writer.hurry()
+        self.writer.add(self._line(event, fields).encode())
+        self.writer.hurry()
 
     def _line(self, event: str, fields: dict[str, str]) -> str:
         request_id, client = ORIGIN.get()
@@ -82,14 +78,14 @@ class AuditLog:
             # Numbered, so that the removal of a line is noticed.
             "gateway.audit.number": next(self._numbers),
             "process.pid": os.getpid(),
-            "process.user.name": self._by,
+            "process.user.name": self.by,
         }
         for name, value in fields.items():
             values[_NAMES.get(name, f"gateway.{name}")] = mask_credentials(value)
-        if not self._style.text:
-            return json_line(self._clock(), "INFO", SCOPE, values)
+        if not self.style.text:
+            return json_line(time.time(), "INFO", SCOPE, values)
         text = f"audit {plain(event)} {pairs(values)}"
-        return text_line(self._clock(), "INFO", text, colour=self._style.colour)
+        return text_line(time.time(), "INFO", text, colour=self.style.colour)
 
 
 def lost_lines(count: int) -> str:
@@ -112,7 +108,7 @@ class ProgramHandler(logging.Handler):
         if self._writer is None or record.levelno < self._levels.number:
             return
         try:
-            self._writer.add(self._line(record))
+            self._writer.add(self._line(record).encode())
         except Exception:  # noqa: BLE001 - a handler must not raise (logging.Handler)
             self.handleError(record)
 

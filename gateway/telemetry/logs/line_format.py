@@ -28,7 +28,7 @@ SEVERITIES: Final = {
 
 _THREE: Final = [f"{number:03}" for number in range(1000)]
 """Numbers below 1,000 with three digits."""
-_MILLISECONDS: Final = [f".{number}Z" for number in _THREE]
+_MILLISECONDS: Final = [f".{number}" for number in _THREE]
 # Printable ASCII stays, without the two characters that JSON escapes; every other byte becomes
 # another one. A translation costs less than an encoder that looks at each character.
 _AS_IT_IS: Final = bytes(
@@ -77,10 +77,19 @@ def plain(text: str) -> str:
     return quoted(text)[1:-1].replace('\\"', '"').replace("\\u007f", "?").replace("\x7f", "?")
 
 
+def date(at_s: float) -> str:
+    """Formats the date and the time of an instant in UTC, up to its second (RFC 3339)."""
+    return _DATES.of(int(at_s))
+
+
+def milliseconds(at_s: float) -> str:
+    """Formats the milliseconds of an instant, with the point before them."""
+    return _MILLISECONDS[int((at_s - int(at_s)) * 1000)]
+
+
 def instant(at_s: float) -> str:
     """Formats an instant in UTC, with milliseconds (RFC 3339)."""
-    second = int(at_s)
-    return _DATES.of(second) + _MILLISECONDS[int((at_s - second) * 1000)]
+    return f"{date(at_s)}{milliseconds(at_s)}Z"
 
 
 def seconds(duration_s: float) -> str:

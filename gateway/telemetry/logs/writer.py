@@ -28,6 +28,8 @@ _BATCH: Final = 128
 # before the loop wakes up.
 _PAUSE_S: Final = 0.001
 _MOST_WAITING = 65_536
+# Clients choose the length of most texts in a line, which can have 20 kB.
+_MOST_BYTES: Final = 64 * 1024 * 1024
 _CLOSING_S = 5.0
 _RETRY_S = 0.5
 _PATIENCE_S = 0.25
@@ -217,7 +219,7 @@ class LogWriter:
 
         `notice` formats the number of dropped lines as a line; `most` lines can wait.
         """
-        self.waiting: deque[str] = deque()
+        self.waiting: deque[bytes] = deque()
         """The lines to write; each can be several."""
         self.most = most
         """The maximum number of waiting lines."""
@@ -225,6 +227,8 @@ class LogWriter:
         """The number of lines dropped since the last report of it."""
         self.reported = 0
         """The number of dropped lines that the log itself has reported."""
+        self._bytes = 0
+        """The size of the waiting lines; set to zero when none wait, as threads may miscount."""
         self._sink = sink
         self._notice = notice
         self._must_keep = must_keep
@@ -239,13 +243,14 @@ class LogWriter:
     def __repr__(self) -> str:
         return f"<LogWriter {len(self.waiting)} waiting, {self.dropped} dropped>"
 
-    def add(self, line: str) -> None:
-        """Adds a line, which is written soon; drops and counts it if too many wait."""
+    def add(self, line: bytes) -> None:
+        """Adds a line, which is written soon; drops and counts it if too much waits."""
         count = len(self.waiting)
-        if count >= self.most:
+        if count >= self.most or self._bytes > _MOST_BYTES:
             self.dropped += 1
             return
         self.waiting.append(line)
+        self._bytes += len(line)
         if count == _WAKING:
             self._wake.set()
 
@@ -281,8 +286,10 @@ class LogWriter:
             lost, self.dropped = self.dropped, 0
             lines = [self.waiting.popleft() for _ in range(count)]
             if lost:
-                lines.insert(0, self._notice(lost))
-            if not self._write("".join(lines), count, lost):
+                lines.insert(0, self._notice(lost).encode())
+            data = b"".join(lines)
+            self._bytes -= len(data)
+            if not self._write(data, count, lost):
                 return
             written += count
             has_more = least <= len(self.waiting) < self.most // 2
@@ -290,17 +297,18 @@ class LogWriter:
                 time.sleep(_PAUSE_S)
                 written = 0
 
-    def _write(self, text: str, count: int, lost: int) -> bool:
+    def _write(self, data: bytes, count: int, lost: int) -> bool:
         """Writes lines; returns False if the sink failed."""
-        if not text:
+        if not data:
             return True
         try:
-            self._sink.write(text.encode(), lambda: self._closing)
+            self._sink.write(data, lambda: self._closing)
         except OSError as error:
             self._report_failure(error)
             if self._must_keep:
                 # A part may be written already: better to repeat a line than to lose one.
-                self.waiting.appendleft(text)
+                self.waiting.appendleft(data)
+                self._bytes += len(data)
                 if not self._closing:
                     threading.Event().wait(_RETRY_S)
             else:

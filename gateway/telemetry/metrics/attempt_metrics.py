@@ -1,6 +1,6 @@
 """Counts each attempt of calls to one upstream, with the names of gRFC A66."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.status import Code
 from gateway.telemetry.metrics.endpoint_definitions import (
@@ -11,9 +11,6 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     WHOLE_CALL_DURATION,
 )
 from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric
-
-Observe = Callable[[Code, float], None]
-"""Takes the code and the duration of a call that has ended."""
 
 
 class AttemptMetrics:
@@ -41,14 +38,9 @@ class AttemptMetrics:
         """Counts an attempt that has ended, with the bytes of its messages."""
         self._ended.of(rpc_method, code)(duration_s, sent, received)
 
-    def of_calls(self, rpc_method: str, observe: Observe) -> Observe:
-        """Returns the function that counts a call here, and then passes it to `observe`."""
-
-        def ended(code: Code, duration_s: float) -> None:
-            self._calls.of(rpc_method, code)(duration_s)
-            observe(code, duration_s)
-
-        return ended
+    def of_calls(self, rpc_method: str, code: Code) -> AddValues:
+        """Returns what counts the durations of calls that end with a code."""
+        return self._calls.of(rpc_method, code)
 
 
 class _ByCode:

@@ -1,11 +1,12 @@
 """The metrics of one process: what it counts into, and the text for those who ask."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.audit import Audit
 from gateway.config.metrics import MetricsOptions
-from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics, Observe
+from gateway.status import Code
+from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
 from gateway.telemetry.metrics.definitions import (
@@ -24,11 +25,21 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import CellWriter, Count, Counter, Histogram, Hits, Metric
+from gateway.telemetry.metrics.metric import (
+    AddValues,
+    CellWriter,
+    Count,
+    Counter,
+    Histogram,
+    Hits,
+    Metric,
+)
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
-from gateway.telemetry.metrics.request_metrics import CallMetrics, RequestMetrics
+from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
+
+_SYSTEM: Final = "grpc"
 
 
 class CountedCache(Protocol):
@@ -112,11 +123,28 @@ class Metrics:
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
 
-    def calls(self, rpc_method: str, upstream: str) -> Observe:
-        """Returns what counts the calls of a method, `package.Service/Method`, to a back end."""
+    def calls(self, rpc_method: str, upstream: str) -> Callable[[Code], AddValues]:
+        """Returns what opens the durations of a method's calls to a back end, by their code.
+
+        The name of the method is `package.Service/Method`.
+        """
         metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
-        observe = CallMetrics(self.writer, metric, rpc_method, upstream).observe
-        return observe if attempts is None else attempts.of_calls(rpc_method, observe)
+        open_children = self.writer.histograms(metric)
+
+        def durations(code: Code) -> AddValues:
+            labels = (rpc_method, upstream, code.name, _SYSTEM)
+            add: AddValues = open_children((self.writer.child(metric, labels),))
+            if attempts is None:
+                return add
+            add_whole = attempts.of_calls(rpc_method, code)
+
+            def add_both(duration_s: float) -> None:
+                add(duration_s)
+                add_whole(duration_s)
+
+            return add_both
+
+        return durations
 
     def attempts(self, upstream: str) -> AttemptMetrics | None:
         """Returns what counts each attempt of calls to an upstream; None if the settings say so."""

@@ -1,7 +1,6 @@
 """Counts the further attempts of calls to one upstream, with the names of gRFC A96."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from gateway.telemetry.metrics.definitions import (
     CALL_HEDGES,
@@ -13,29 +12,9 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.metric import CellWriter, Metric
 
-
-class Repeats(Protocol):
-    """The further attempts of one call, by their kinds."""
-
-    @property
-    def retries(self) -> int:
-        """Those after a failure of a back end."""
-        ...
-
-    @property
-    def transparent(self) -> int:
-        """Those after an attempt that no back end had processed."""
-        ...
-
-    @property
-    def hedges(self) -> int:
-        """Those beside the ones under way."""
-        ...
-
-    @property
-    def delay_s(self) -> float:
-        """The time that the call waited between attempts."""
-        ...
+Repeats = tuple[int, int, int, float]
+"""The further attempts of one call: after failures, after attempts that no back end had processed,
+and beside those under way; and the seconds for which it waited between attempts."""
 
 
 class RepeatMetrics:
@@ -59,8 +38,7 @@ class RepeatMetrics:
 
     def ended(self, rpc_method: str, repeats: Repeats) -> None:
         """Takes the further attempts of one call; A96 counts only calls that have some."""
-        values = (repeats.retries, repeats.transparent, repeats.hedges, repeats.delay_s)
-        for metric, value in zip(self._histograms, values, strict=True):
+        for metric, value in zip(self._histograms, repeats, strict=True):
             if value:
                 at = self._writer.child(metric, (rpc_method, self._upstream))
                 self._writer.observe(at, list(metric.edges), value)

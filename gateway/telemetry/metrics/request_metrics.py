@@ -1,4 +1,4 @@
-"""Counts ended requests, as the observer that every request passes, and calls to back ends."""
+"""Counts ended requests, as the observer that every request passes."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,7 +19,6 @@ _METHODS: Final = frozenset(
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
 )
 _OTHER: Final = "_OTHER"
-_SYSTEM: Final = "grpc"
 _USUAL_VERSION: Final = "1.1"
 _VERSIONS: Final = {"": 1, "1.0": 2, "2": 3, "3": 4}
 """A number for each other version of HTTP."""
@@ -27,27 +26,6 @@ _GATEWAY: Final = "gateway"
 _UPSTREAM: Final = "upstream"
 _BUCKETS: Final[int] = Slot.BUCKETS
 _EXEMPLAR_PERIOD_S: Final = 1.0
-
-
-class CallMetrics:
-    """Adds calls of one method to the histogram of their durations."""
-
-    def __init__(self, writer: CellWriter, metric: Metric, rpc_method: str, upstream: str) -> None:
-        self._writer = writer
-        self._metric = metric
-        self._open_children = writer.histograms(metric)
-        self._labels = (rpc_method, upstream)
-        # By number: the hash of a member of an enum is computed by Python code.
-        self._kept: list[AddValues | None] = [None] * len(Code)
-
-    def observe(self, code: Code, duration_s: float) -> None:
-        """Counts one call that ended with `code`."""
-        observe = self._kept[code]
-        if observe is None:
-            values = (*self._labels, code.name, _SYSTEM)
-            child = self._writer.child(self._metric, values)
-            observe = self._kept[code] = self._open_children((child,))
-        observe(duration_s)
 
 
 class _Children:

@@ -65,10 +65,12 @@ def decode_segments(raw: list[str], *, allow_nul: bool) -> list[str]:
         StatusError: INVALID_ARGUMENT for malformed escapes, text that is not UTF-8, NUL, or a
             segment that is `.` or `..`.
     """
-    texts = [decode(segment, "path") if "%" in segment else segment for segment in raw]
+    texts, whole = raw, "".join(raw)
+    if "%" in whole:
+        texts = [decode(segment, "path") for segment in raw]
+        whole = "".join(texts)
     if "." in texts or ".." in texts:
         raise invalid_argument("path", "the segments . and .. are not allowed")
-    whole = "".join(texts)
     if "\0" in whole and not allow_nul:
         raise invalid_argument("path", "%00 is not allowed")
     if not whole.isascii():

@@ -17,7 +17,7 @@ the number of nodes limits the cost of a search, for any path.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from gateway.status import StatusError
 from gateway.transcoding.routing.captures import Decode, compile_captures
@@ -32,10 +32,11 @@ from gateway.transcoding.routing.percent import (
 from gateway.transcoding.routing.template import Segment, Template
 from gateway.transcoding.routing.trie import (
     Entry,
+    Leaf,
     Methods,
     Node,
-    descend,
     grow_leaf,
+    leaves,
 )
 
 T = TypeVar("T")
@@ -55,24 +56,15 @@ class Match(Generic[T]):
         return f"Match({self.target!r}, {self.captures!r})"
 
 
-class Conflict(Generic[T]):
+class Conflict(NamedTuple, Generic[T]):
     """Two targets on one route: `first` serves it, `second` does not."""
 
-    __slots__ = ("first", "http_method", "is_preferred", "second", "template")
-
-    def __init__(
-        self, http_method: str, template: Template, first: T, second: T, *, is_preferred: bool
-    ) -> None:
-        self.http_method = http_method
-        self.template = template
-        self.first = first
-        self.second = second
-        self.is_preferred = is_preferred
-        """True if `first` serves the route because its tier is earlier."""
-
-
-_Leaf = tuple[Methods[T], list[str]]
-"""The routes that a path reaches, and the raw segments from which their variables are read."""
+    http_method: str
+    template: Template
+    first: T
+    second: T
+    is_preferred: bool
+    """True if `first` serves the route because its tier is earlier."""
 
 
 class RouterBuilder(Generic[T]):
@@ -231,11 +223,13 @@ class Router(Generic[T]):
         Raises:
             StatusError: INVALID_ARGUMENT for a path that cannot be decoded.
         """
-        leaves = self._leaves(path)
-        served = {http_method for methods, _ in leaves for http_method in methods}
+        found = self._leaves(path)
+        served: set[str] = set()
+        for methods, _ in found:
+            served.update(methods)
         first: Match[T] | None = None
         for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
-            for methods, segments in leaves:
+            for methods, segments in found:
                 entry = methods.get(http_method) or methods.get(ANY_METHOD)
                 if entry is not None:
                     if is_wanted(entry.target):
@@ -246,14 +240,15 @@ class Router(Generic[T]):
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
-        path = self._unescaped(path)
+        if self._options.splits_escaped:
+            path = with_slashes(path)
         try:
-            leaves = [methods for methods, _ in self._leaves(path)]
+            found = [methods for methods, _ in self._leaves(path)]
         except StatusError as error:
             return [(entry.target, error.message) for entry in self._entries]
-        serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in leaves]
+        serving = [methods.get(http_method) or methods.get(ANY_METHOD) for methods in found]
         winner = next(filter(None, serving), None)
-        fitting = {entry for methods in leaves for entry in methods.values()}
+        fitting = {entry for methods in found for entry in methods.values()}
         verb = self._verb_of(path.rpartition("/")[2]) if self._options.keeps_verbs else ""
 
         def reason(entry: Entry[T]) -> str:
@@ -284,12 +279,12 @@ class Router(Generic[T]):
             raise no_match(http_method, path, _allowed(missed), self._options.wrong_method_status)
         return Match(found[0].target, found[0].captures(found[1]))
 
-    def _leaves(self, path: str) -> "list[_Leaf[T]]":
+    def _leaves(self, path: str) -> "list[Leaf[T]]":
         """Returns each leaf that `path` reaches, the most specific first, with the raw segments.
 
         Leaves reached with a verb come before the others.
         """
-        whole = self._unescaped(path)
+        whole = with_slashes(path) if self._options.splits_escaped else path
         trimmed = self._trimmed(whole)
         raw = trimmed.split("/")
         texts = decode_segments(raw, allow_nul=self._options.allow_nul)
@@ -310,22 +305,20 @@ class Router(Generic[T]):
         The colon is searched in the raw path: `%3A` is data (http.proto, path template syntax).
         """
         _, colon, suffix = raw.rpartition(":")
-        verb = decode(suffix, "path") if colon else ""
+        verb = suffix if colon else ""
+        if "%" in verb:
+            verb = decode(verb, "path")
         return verb if verb in self._verbs or self._options.every_verb else ""
-
-    def _unescaped(self, path: str) -> str:
-        return with_slashes(path) if self._options.splits_escaped else path
 
     def _trimmed(self, path: str) -> str:
         return path.rstrip("/") or "/" if self._options.trims_slashes else path
 
-    def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[_Leaf[T]]":
+    def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[Leaf[T]]":
         if texts == ["", ""]:
             raw = texts = [""]
         if "" in texts[1:]:
             return []
-        nodes = descend(self._start, texts)
-        return [(node.leaves[verb], raw) for node in nodes if verb in node.leaves]
+        return leaves(self._start, raw, texts, verb)
 
 
 def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:

@@ -29,6 +29,8 @@ class Entry(Generic[T]):
 
 Methods = dict[str, Entry[T]]
 """The routes of one path, by HTTP method."""
+Leaf = tuple[Methods[T], list[str]]
+"""The routes that a path reaches, and the raw segments from which their variables are read."""
 
 
 class Node(Generic[T]):
@@ -65,14 +67,14 @@ def grow_leaf(root: Node[T], template: Template) -> Methods[T]:
     return node.leaves.setdefault(template.verb, {})
 
 
-def descend(start: Node[T], texts: list[str]) -> list[Node[T]]:
-    """Returns every node that `texts` leads to, the most specific first."""
-    found: list[Node[T]] = []
+def leaves(start: Node[T], raw: list[str], texts: list[str], verb: str) -> list[Leaf[T]]:
+    """Returns every leaf that `texts`, decoded from `raw`, lead to; the most specific first."""
+    found: list[Leaf[T]] = []
     stack = [(start, 0)]
     while stack:
         node, at = stack.pop()
-        if at == len(texts):
-            found.append(node)
+        if at == len(texts) and verb in node.leaves:
+            found.append((node.leaves[verb], raw))
         # Push the most specific child last: it is searched first.
         if node.deep is not None:
             ends = [len(texts) - tail for tail in node.deep.tails]

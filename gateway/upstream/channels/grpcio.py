@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.call import CallHead, CallMetadata, Metadata, Reply, RequestBytes
+from gateway.call import CallMetadata, Metadata, Reply, RequestBytes
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import HeaderError
@@ -103,7 +103,7 @@ class GrpcioChannel:
     ) -> Reply:
         """Calls `method` once; see `Channel.call`."""
         whole = request if isinstance(request, bytes) else None
-        pairs = metadata.metadata() if isinstance(metadata, CallHead) else metadata
+        pairs = metadata if isinstance(metadata, list) else metadata.metadata()
         try:  # the C core's errors differ with the kind of call, or the call never ends
             self._pairs.encode(pairs, [])
         except HeaderError as error:

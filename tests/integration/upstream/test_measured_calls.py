@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.call import Call, Deadline, Handler
-from gateway.interceptors.measure import Measure
 from gateway.status import Code, StatusError
 from gateway.upstream.invoke import invoke
+from gateway.upstream.measure import Measure
 from tests.support.balanced import channel_at, safe
 from tests.support.grpc_backend import bytes_backend, method
 
@@ -29,8 +29,8 @@ async def measured(kind: str) -> AsyncIterator[tuple[Handler, Reported]]:
     """The last handler of calls over a channel of a kind, and the codes that it reports."""
     reported: Reported = []
     async with bytes_backend() as backend, channel_at(backend.target, **KINDS[kind]) as channel:
-        observer = Measure(lambda code, duration_s: reported.append(code))
-        yield invoke(channel, observer=observer), reported
+        measure = Measure(lambda code: lambda duration_s: reported.append(code))
+        yield invoke(channel, measure=measure), reported
 
 
 @pytest.mark.parametrize("kind", KINDS)

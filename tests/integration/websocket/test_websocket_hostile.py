@@ -6,12 +6,14 @@ import json
 
 import pytest
 
+from gateway.call import Call, Handler, Reply
+from gateway.exchange.dialects.websocket import connection
 from gateway.listeners.http1.protocol import HttpProtocol
 from gateway.status import Code
 from tests.support.http import RawClient
 from tests.support.polling import until
 from tests.support.streaming import open_stage
-from tests.unit.exchange.dialects.websocket.test_frames import PING, TEXT, frame
+from tests.unit.exchange.dialects.websocket.test_frames import CLOSE, PING, TEXT, frame
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 VERSION = "Sec-WebSocket-Version: 13"
@@ -65,6 +67,27 @@ async def test_frames_that_come_with_the_handshake_are_read() -> None:
     async with open_stage() as stage, stage.connected() as client:
         await shake(client, "/v1/talk/both", frame(TEXT, b'{"text":"early"}'))
         assert b"early" in await client.reader.read(200)
+
+
+async def test_frames_that_come_before_the_answer_are_read() -> None:
+    """RFC 6455 section 4.1 has a client wait for the answer; what it sends earlier is not lost."""
+    asked, decided = asyncio.Event(), asyncio.Event()
+
+    async def deciding(call: Call, proceed: Handler) -> Reply:
+        asked.set()
+        await decided.wait()
+        return await proceed(call)
+
+    async with open_stage(deciding) as stage, stage.connected() as client:
+        answer = asyncio.create_task(shake(client))
+        await asked.wait()
+        await client.send(frame(TEXT, b'{"text":"early"}'))
+        async with stage.connected() as other:  # its answer comes after those bytes
+            assert (await other.get("/nowhere")).status == 404
+        decided.set()
+        await answer
+        async with asyncio.timeout(5):
+            assert b"early" in await client.reader.read(200)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +167,19 @@ async def test_a_flood_of_pings_fills_no_memory() -> None:
         await client.send(frame(TEXT, b'{"text":"after"}'))
         await until(lambda: bool(stage.backend.received))
         assert _unsent_bytes() < 1_000_000
+
+
+async def test_a_close_behind_unread_messages_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_CLOSE_TIMEOUT_S", 3600)
+    message = frame(TEXT, b'{"text":"%b"}' % (b"x" * 1000))
+    async with open_stage() as stage, stage.connected() as client:
+        await shake(client, "/v1/enough/both", message)
+        async with asyncio.timeout(10):
+            await client.send(message * 600)
+            await client.reader.readuntil(b"\x88\x02\x03\xe8")
+            await client.send(frame(CLOSE, b"\x03\xe8"))
+            assert await client.reader.read() == b""  # the connection has ended
+        await until(lambda: stage.endings.codes == [Code.OK])
 
 
 async def test_a_frame_that_comes_slowly_is_put_together() -> None:

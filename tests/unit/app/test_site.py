@@ -17,6 +17,7 @@ from gateway.config.model import Config
 from gateway.exchange import site as exchange_site
 from gateway.exchange.exchange import Exchange
 from gateway.http.forwarded import Forwarding
+from gateway.interceptors.decode import Decode
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.options import PolicyError
 from gateway.schema.catalog import Schema, SchemaError
@@ -125,7 +126,7 @@ async def test_a_call_passes_its_stages_in_one_order(
         "LocalLimit",
         "ConcurrencyLimit",
         "passing",
-        "decode",
+        "Decode",
         "Identify",
     ]
     by_name = dict(zip([one.name for one in opened.schema.methods.values()], seen, strict=True))
@@ -144,7 +145,7 @@ async def test_without_settings_a_call_is_decoded_and_sent_and_nothing_more(
 
     monkeypatch.setattr(guards, "chain", keep)
     opened = await composing.site()
-    assert [[one.__name__ for one in stages] for stages in seen] == [["decode"]] * 4  # type: ignore[attr-defined]
+    assert [list(map(type, stages)) for stages in seen] == [[Decode]] * 4
     response = await Exchange(opened.site).answer(make_request())
     assert (response.status, len(composing.channel.asked)) == (200, 1)
 

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from gateway.cli.messages import visible
-from gateway.cli.tables import duration_s, expiry, lifetime_s
+from gateway.cli.store_commands import duration_s, lifetime_s
+from gateway.cli.tables import expiry
 from gateway.stores.base import instant
 
 

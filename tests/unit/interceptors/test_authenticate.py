@@ -34,7 +34,7 @@ class Scripted:
     def __init__(self, *answers: Principal | StatusError | None) -> None:
         self.answers = list(answers)
 
-    def recall(self, call: Call, _: str | None) -> MustAsk:
+    def recall(self, call: Call, _: str | None) -> MustAsk | None:
         return MUST_ASK
 
     async def authenticate(self, call: Call) -> Principal | None:
@@ -149,6 +149,28 @@ async def test_a_stream_ends_when_its_credential_does(
     assert back_end.ended.is_set()
     streaming.end(refused.code)
     assert await nothing_runs()
+
+
+class Absent(Scripted):
+    """Knows at once that a call has no credential of its kind; must not be asked again."""
+
+    def recall(self, call: Call, _: str | None) -> None:
+        return None
+
+
+async def test_a_stream_without_a_credential_is_not_watched() -> None:
+    back_end = Streaming(ready=False)
+    reply = await stream_guard([Absent(unauthenticated("asked"))])(call(), back_end)
+    assert reply.messages is not None
+    await anext(reply.messages)
+    assert nothing_else_runs()
+    await reply.messages.aclose()
+
+
+async def test_another_kind_of_credential_is_refused_before_a_stream() -> None:
+    guard = stream_guard([Absent(None)])
+    with pytest.raises(StatusError, match="not accepted here"):
+        await guard(call(Authorization="Basic YTpi"), Streaming(ready=False))
 
 
 async def nothing_runs() -> bool:

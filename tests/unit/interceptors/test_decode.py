@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from gateway.call import Call, Deadline, Handler, Reply, chain
+from gateway.call import Call, Deadline, Handler, Interceptor, Reply, chain
 from gateway.interceptors.decode import decode
 from gateway.status import Code, StatusError
 from gateway.upstream.channels.channel import Channel
@@ -112,7 +112,7 @@ async def test_a_stage_before_it_sees_what_is_refused() -> None:
         return proceed(call)
 
     channel, clock = ScriptedChannel(), Clock()
-    stages = [pass_on, note, pass_on, decode]
+    stages: list[Interceptor] = [pass_on, note, pass_on, decode]
     with pytest.raises(StatusError, match="hidden"):
         await chain(stages, invoke(channel, clock))(Call(method("Echo"), source=Wrong()))
     assert (seen, channel.asked) == ([Code.INVALID_ARGUMENT], [])

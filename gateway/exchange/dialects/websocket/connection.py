@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
-from gateway.exchange.worker_threads import transcode
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.connection import SocketConnection
+from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
@@ -63,6 +65,7 @@ class WebSocket:
 
     def __init__(
         self,
+        request: Request,
         frames: Frames,
         options: WebSocketOptions,
         *,
@@ -70,8 +73,12 @@ class WebSocket:
         max_messages: int | None,
         limit_bytes: int | None,
     ) -> None:
-        """Takes the limits for the client's messages: their number, and their bytes in all."""
+        """Takes the limits for the client's messages: their number, and their bytes in all.
+
+        They count as the body of `request`, which asked for the WebSocket.
+        """
         self._loop = asyncio.get_running_loop()
+        self._request = request
         self._frames = frames
         self._options = options
         self._is_protobuf = is_protobuf
@@ -95,7 +102,7 @@ class WebSocket:
         """The end of the call, if something other than the back end ended it."""
         self._peer_closed: asyncio.Future[None] = self._loop.create_future()
         """The future that is done when the client has closed."""
-        self.received_bytes = self.sent_bytes = 0
+        self.sent_bytes = 0
 
     def receive(self, data: bytes) -> None:
         """Receives bytes from the client; pauses reading if they are too many to use now."""
@@ -104,7 +111,8 @@ class WebSocket:
         if len(self._unread) <= self._frames.piece_bytes:
             self._read()
         else:
-            self._set_paused(paused=True)
+            if not self._paused:
+                self._set_paused(paused=True)
             self._read_later()
 
     def send_heartbeat(self, now_s: float) -> None:
@@ -182,7 +190,11 @@ class WebSocket:
         in_turn = 0
         try:
             async for message in session.call:
-                payload = await transcode(session.encode, message)
+                # Not in a coroutine of its own: that costs every message a microsecond.
+                if len(message) < LARGE_BYTES:
+                    payload = session.encode(message)
+                else:
+                    payload = await run_in_thread(partial(session.encode, message))
                 if not self._frames.is_open:  # the client has closed while this was on its way
                     return Ending(StatusError(Code.CANCELLED, "the client has closed"))
                 self._send(frame(payload.body))
@@ -203,6 +215,7 @@ class WebSocket:
         return Ending()
 
     async def _close(self, ending: Ending, session: Session) -> None:
+        self._end(ending)  # unread messages are dropped; the client's close may follow them
         if self._frames.is_open:
             error = ending.error
             if error is None:
@@ -214,7 +227,7 @@ class WebSocket:
             self._send(self._frames.text(text))
             self._send(self._frames.close(close_code, reason))
         self._flush()
-        self._read()  # drop unread messages; the client's close frame may follow them
+        self._read()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._peer_closed
@@ -251,7 +264,9 @@ class WebSocket:
                 break
         if self._unread and self._has_room():
             self._read_later()
-        self._set_paused(paused=self._is_reading_later or not self._has_room())
+        paused = self._is_reading_later or not self._has_room()
+        if paused is not self._paused:
+            self._set_paused(paused=paused)
         if self._reader is not None and (self._queue or self._is_half_closed):
             if not self._reader.done():
                 self._reader.set_result(None)
@@ -271,7 +286,7 @@ class WebSocket:
         return self._queued_bytes < _QUEUE_BYTES or self._early_ending.done()
 
     def _set_paused(self, *, paused: bool) -> None:
-        if paused != self._paused and self._connection is not None:
+        if self._connection is not None:
             self._paused = paused
             if paused:
                 self._connection.pause()
@@ -283,6 +298,8 @@ class WebSocket:
         """Ends the call: the client has closed, or has violated the protocol."""
         if not self._peer_closed.done():
             self._peer_closed.set_result(None)
+        if self._early_ending.done():
+            return
         match self._frames.violation:
             case None:
                 error = StatusError(Code.CANCELLED, "the client has closed")
@@ -296,10 +313,10 @@ class WebSocket:
         if self._early_ending.done():
             return
         size = len(message.payload)
-        self.received_bytes += size
+        self._request.body_bytes += size
         if not size and message.is_text:
             self._is_half_closed = True
-        elif self._limit_bytes is not None and self.received_bytes > self._limit_bytes:
+        elif self._limit_bytes is not None and self._request.body_bytes > self._limit_bytes:
             text = f"the request is larger than {self._limit_bytes} bytes"
             self._end(Ending(StatusError(Code.RESOURCE_EXHAUSTED, text), TOO_BIG))
         elif message.is_text is self._is_protobuf:

@@ -3,19 +3,23 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache, partial
+from operator import attrgetter
+from typing import Final
 
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
-from gateway.exchange.worker_threads import transcode
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
 from gateway.transcoding.response import protobuf_encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
+
+_streams: Final = attrgetter("method.streams")
 
 
 class WebSocketDialect:
@@ -39,7 +43,7 @@ class WebSocketDialect:
         Raises:
             StatusError: no streaming method has this path.
         """
-        match = self._transcoder.preferred(request.path, lambda one: one.method.streams)
+        match = self._transcoder.preferred(request.path, _streams)
         if match is None:
             return self._transcoder.match("GET", request.path)  # raises the error
         if not match.target.method.streams:
@@ -70,6 +74,7 @@ class WebSocketDialect:
             limits.stream_message_bytes, limits.decompression_ratio, handshake.extensions
         )
         socket = WebSocket(
+            request,
             frames,
             self._options,
             is_protobuf=is_protobuf,
@@ -77,12 +82,8 @@ class WebSocketDialect:
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
-
-        def note(code: Code, sent_bytes: int) -> None:
-            request.body_bytes = socket.received_bytes
-            self._log.note(request, match, 101, code, sent_bytes, started_s)
-
-        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, note)
+        ended = partial(self._log.note, request, match, 101, started_s=started_s)
+        socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, ended)
         response = Response(101, handshake.fields)
         response.upgrade = socket
         return response
@@ -140,7 +141,11 @@ async def _messages(
     on_admitted()
     decoder = made()
     async for payload in socket.payloads():
-        yield await transcode(decoder.decode, payload)
+        # Not in a coroutine of its own, as in `WebSocket`.
+        if len(payload) < LARGE_BYTES:
+            yield decoder.decode(payload)
+        else:
+            yield await run_in_thread(partial(decoder.decode, payload))
     default = decoder.default_message()
     if default is not None:
         yield default

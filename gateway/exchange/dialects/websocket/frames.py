@@ -91,16 +91,10 @@ class Frames:
         self._received_bytes = self._inflated_bytes = 0
         self._parts: bytearray | None = None
         self._is_text = False
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = True
         """True while neither side has started to close."""
-        return self._protocol.state is State.OPEN
-
-    @property
-    def peer_closed(self) -> bool:
+        self.peer_closed = False
         """True if the client has sent a close frame, or has violated the protocol."""
-        return self._protocol.eof_sent
 
     @property
     def violation(self) -> int | None:
@@ -126,6 +120,7 @@ class Frames:
             if self._inflated_bytes > self._received_bytes * self._ratio + _RATIO_FREE_BYTES:
                 reason = f"compressed more than {self._ratio}-fold"
                 protocol.refuse(CloseCode.MESSAGE_TOO_BIG, reason)
+        self.is_open, self.peer_closed = protocol.state is State.OPEN, protocol.eof_sent
         return messages
 
     def data_to_send(self) -> bytes:
@@ -151,6 +146,7 @@ class Frames:
         """Returns the bytes of a close frame; a reason that is too long is cut."""
         cut = reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
         self._protocol.send_close(code, cut)
+        self.is_open = False
         return self.data_to_send()
 
     def _collect(self, frame: Frame, messages: list[Message]) -> None:

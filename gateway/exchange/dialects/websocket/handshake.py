@@ -3,8 +3,7 @@
 It also checks the origin of the page that asks for one.
 """
 
-from base64 import b64decode
-from binascii import Error as Base64Error
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -30,6 +29,8 @@ BEARER = "bearer."
 """The prefix of a token that is offered as a protocol: a browser cannot set other headers."""
 
 _VERSION = "13"
+_KEY = re.compile("[A-Za-z0-9+/]{22}==")
+"""16 bytes in base64."""
 _OFFERS = "Sec-WebSocket-Protocol"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A window of 4 KiB and a small table: about 32 KiB for each connection instead of 300.
@@ -51,12 +52,14 @@ class Handshake:
 def move_token_to_header(request: Request) -> None:
     """Moves a token that is offered as a protocol into the `Authorization` header.
 
-    The token is removed from all other fields. The other fields of the handshake are removed from
-    the raw fields too, so that back ends do not receive them.
+    The token is removed from all other fields. The fields of the handshake are no metadata
+    (`NOT_METADATA`), so back ends do not receive them.
 
     Raises:
         StatusError: INVALID_ARGUMENT for two credentials, or an empty one.
     """
+    if _OFFERS not in request.fields.by_name:
+        return
     offers = _offers(request.headers)
     tokens = [offer.removeprefix(BEARER) for offer in offers if offer.startswith(BEARER)]
     headers = CIMultiDict(request.headers)
@@ -84,7 +87,7 @@ def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
     Raises:
         StatusError: the client's part is invalid, or its origin is not allowed.
     """
-    headers = request.headers
+    headers = request.fields.by_name
     if headers.get("Sec-WebSocket-Version") != _VERSION:
         raise StatusError(  # RFC 6455 section 4.4
             Code.INVALID_ARGUMENT,
@@ -93,12 +96,14 @@ def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
             headers=[("Sec-WebSocket-Version", _VERSION), ("Upgrade", "websocket")],
         )
     key = headers.get("Sec-WebSocket-Key", "")
-    if not _is_key(key):
+    if not _KEY.fullmatch(key):
         raise invalid_argument("", "expected a Sec-WebSocket-Key of 16 bytes in base64")
-    _check_origin(headers, options.origins)
+    origin = headers.get("Origin")
+    if origin is not None:  # only browsers send it; another client could send any
+        _check_origin(origin, request.fields.host, options.origins)
     fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept_key(key))]
-    protocol = _choose_protocol(headers)
-    if protocol is not None:
+    protocol = _choose_protocol(headers) if _OFFERS in headers else ""
+    if protocol:
         fields.append((_OFFERS, protocol))
     extensions: Sequence[Extension] = ()
     if options.compression:
@@ -108,26 +113,17 @@ def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:
     return Handshake(fields, protocol == PROTOBUF_PROTOCOL, extensions)
 
 
-def _is_key(key: str) -> bool:
-    try:
-        return len(b64decode(key, validate=True)) == 16
-    except (Base64Error, ValueError):
-        return False
-
-
 def _offers(headers: Mapping[str, str]) -> list[str]:
     values = headers.getall(_OFFERS, ()) if isinstance(headers, CIMultiDictProxy) else ()
     return [offer.strip() for value in values for offer in value.split(",") if offer.strip()]
 
 
-def _choose_protocol(headers: Mapping[str, str]) -> str | None:
-    """Returns the protocol to use; None if the client offers none.
+def _choose_protocol(headers: Mapping[str, str]) -> str:
+    """Returns the protocol to use, of those that the client offers.
 
     Raises:
         StatusError: INVALID_ARGUMENT if it offers only others: a browser would close the WebSocket.
     """
-    if _OFFERS not in headers:
-        return None
     for offer in _offers(headers):
         if offer in (JSON_PROTOCOL, PROTOBUF_PROTOCOL):
             return offer
@@ -136,18 +132,17 @@ def _choose_protocol(headers: Mapping[str, str]) -> str | None:
     )
 
 
-def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
+def _check_origin(origin: str, host: str, allowed: Sequence[str]) -> None:
     """Rejects pages of other sites, which would use the credentials of their visitor.
 
-    RFC 6455 section 10.2. A client without Origin is not a browser, and could send any origin.
+    RFC 6455 section 10.2.
 
     Raises:
         StatusError: PERMISSION_DENIED.
     """
-    origin = headers.get("Origin")
-    if origin is None or "*" in allowed or origin.lower() in map(str.lower, allowed):
+    if "*" in allowed or origin.lower() in map(str.lower, allowed):
         return
-    if not _is_same_origin(origin, headers.get("Host", "")):
+    if not _is_same_origin(origin, host):
         raise StatusError(
             Code.PERMISSION_DENIED, "pages of this origin may not connect; see websocket.origins"
         )

@@ -16,7 +16,6 @@ from aiohappyeyeballs import start_connection
 
 from gateway.config.upstreams import TlsClient, Upstream
 from gateway.files import read_file
-from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.upstream.channels.http2.racing import first_of, interleaved
 from gateway.upstream.channels.http2.socket import Http2Socket, Keepalive
 
@@ -38,10 +37,10 @@ class Address:
     authority: str
     tls: ssl.SSLContext | None
     server_name: str
-    keepalive: Keepalive | None = None
-    header_bytes: int = MAX_HEADER_BYTES
-    probe_after_s: float | None = None
-    unacknowledged_s: float | None = None
+    keepalive: Keepalive | None
+    header_bytes: int
+    probe_after_s: float | None
+    unacknowledged_s: float | None
     dialled: tuple[tuple[str, int], ...] = ()
     """Hosts and ports to connect to, all of one server; empty to resolve `host`."""
     health_tls: ssl.SSLContext | None = None

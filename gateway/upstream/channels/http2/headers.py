@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final
 from urllib.parse import unquote
 
-from gateway.call import CallHead, CallMetadata, Metadata
+from gateway.call import CallMetadata, Metadata
 from gateway.http2.headers import (
     FIELD_OVERHEAD,
     LENGTHS,
@@ -103,7 +103,7 @@ class RequestHeaders:
         """
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
-        if isinstance(metadata, CallHead):
+        if not isinstance(metadata, list):
             return start + timeout + metadata.block()
         parts = [start, timeout]
         self._pairs.encode(metadata, parts)

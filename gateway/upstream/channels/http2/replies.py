@@ -33,6 +33,8 @@ class Replies(MessageStream):
         # Closing a generator is optional, so it may be dropped unclosed: stop the back end here.
         if not self._closed and not self._call.socket.loop.is_closed():
             self._end()
+            if self._sender is not None:
+                self._sender.cancel()
 
     async def fetch_first(self) -> None:
         """Waits for the first message, the end, or the failure, for at most `QUIET_S`.
@@ -79,5 +81,3 @@ class Replies(MessageStream):
         self._closed = True
         self._call.give_up()
         self._over(self._call)
-        if self._sender is not None:
-            self._sender.cancel()

@@ -33,7 +33,8 @@ class Sender(HeldRequest):
     _call: RpcCall
     """The call that is sent to now; the task starts with the first one."""
 
-    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame | None = None) -> None:
+        """Takes `frame`, which compresses messages; None to send them as they are."""
         self._messages = messages
         self._frame = frame
         self._kept: bytearray | None = bytearray()
@@ -93,45 +94,39 @@ class Sender(HeldRequest):
     async def _send_all(self) -> None:
         try:
             async for message in self._messages:
-                if not await self._send(*self._frame(message)):
-                    return
-            self._end()
+                if self._frame is None:  # gRPC's prefix: not compressed, and the length
+                    prefix, body = len(message).to_bytes(5, "big"), message
+                else:
+                    prefix, body = self._frame(message)
+                call = self._call
+                kept = self._kept
+                if kept is not None:
+                    if call.started or len(kept) + len(prefix) + len(body) > _MOST_KEPT_BYTES:
+                        self._kept = None
+                    else:
+                        kept += prefix
+                        kept += body
+                self._sent_bytes += len(body)
+                call.sent_bytes = self._sent_bytes
+                if call.ended:
+                    if not await self._wait_for_another(call):
+                        return
+                    continue
+                connection = call.socket.connection
+                is_sent = connection.send_message(call.stream, prefix, body, end=False)
+                call.socket.flush_soon()
+                if not is_sent:
+                    await call.writable()
+            self._is_done = True
+            call = self._call
+            if not call.ended:
+                call.socket.connection.end(call.stream)
+                call.socket.flush_soon()
         except Exception as error:  # noqa: BLE001 - any error of the request fails the call
             self._failure = error
             self._call.fail(error)
         finally:
             await self._messages.aclose()
-
-    async def _send(self, prefix: bytes, message: bytes) -> bool:
-        """Sends one message; False if no more are wanted."""
-        call = self._call
-        self._keep(prefix, message, call)
-        self._sent_bytes += len(message)
-        call.sent_bytes = self._sent_bytes
-        if call.ended:
-            return await self._wait_for_another(call)
-        sent = call.socket.connection.send_message(call.stream, prefix, message, end=False)
-        call.socket.flush_soon()
-        if not sent:
-            await call.writable()
-        return True
-
-    def _end(self) -> None:
-        self._is_done = True
-        call = self._call
-        if not call.ended:
-            call.socket.connection.end(call.stream)
-            call.socket.flush_soon()
-
-    def _keep(self, prefix: bytes, message: bytes, call: RpcCall) -> None:
-        if self._kept is None:
-            return
-        size = len(self._kept) + len(prefix) + len(message)
-        if call.started or size > _MOST_KEPT_BYTES:
-            self._kept = None
-        else:
-            self._kept += prefix
-            self._kept += message
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
         """Waits until another call has been sent the kept messages; False if none can be."""

@@ -57,8 +57,8 @@ def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
     disk = Disk()
     writing = writer(disk)
     for number in range(900):
-        writing.add(f"{number}\n")
-    writing.add("as it is\n")
+        writing.add(f"{number}\n".encode())
+    writing.add(b"as it is\n")
     assert writing.close()
     assert disk.text == "".join(f"{n}\n" for n in range(900)) + "as it is\n"
 
@@ -66,7 +66,7 @@ def test_lines_are_written_in_order_and_all_of_them_in_the_end() -> None:
 def test_lines_are_written_without_being_asked_for() -> None:
     disk = Disk()
     writing = writer(disk)
-    writing.add("1\n")
+    writing.add(b"1\n")
     until_sync(lambda: disk.text == "1\n")
     writing.close()
 
@@ -74,7 +74,7 @@ def test_lines_are_written_without_being_asked_for() -> None:
 def test_a_hurried_line_does_not_wait() -> None:
     disk = Disk()
     writing = writer(disk, every_s=60)
-    writing.add("1\n")
+    writing.add(b"1\n")
     writing.hurry()
     until_sync(lambda: disk.text != "")
     writing.close()
@@ -84,12 +84,12 @@ def test_full_batches_do_not_wait_and_the_few_after_them_do() -> None:
     disk = Disk()
     writing = writer(disk, most=2000, every_s=60)
     for number in range(1030):
-        writing.add(f"{number}\n")
+        writing.add(f"{number}\n".encode())
     until_sync(lambda: disk.text != "")
     assert "1023\n" in disk.text
     written = disk.text.count("\n")
     for number in range(1030, 1040):
-        writing.add(f"{number}\n")
+        writing.add(f"{number}\n".encode())
     assert disk.text.count("\n") == written
     writing.hurry()
     until_sync(lambda: disk.text.count("\n") == 1040)
@@ -100,7 +100,7 @@ def test_many_long_lines_are_written_in_several_pieces() -> None:
     disk = Disk()
     writing = writer(disk, most=2000, every_s=60)
     for _ in range(1025):
-        writing.add("x" * 1000 + "\n")
+        writing.add(b"x" * 1000 + b"\n")
     until_sync(lambda: disk.text.count("\n") >= 1024)
     assert max(disk.sizes) == 128 * 1001
     writing.close()
@@ -119,7 +119,7 @@ def test_a_line_is_hurried_while_the_thread_wakes_for_a_full_batch() -> None:
                 self.is_first = False
                 writing.hurry()
 
-    writing.add("1\n")
+    writing.add(b"1\n")
     waiting, writing._wake = writing._wake, Hurried()
     waiting.set()
     until_sync(lambda: disk.text == "1\n")
@@ -130,15 +130,45 @@ def test_a_disk_that_hangs_keeps_nobody_waiting_and_what_is_lost_is_said() -> No
     disk = Disk()
     writing = writer(disk, most=10)
     disk.free.clear()
-    writing.add("0\n")
+    writing.add(b"0\n")
     writing.hurry()
     assert disk.entered.wait(5)
     for number in range(1, 31):
-        writing.add(f"{number}\n")
+        writing.add(f"{number}\n".encode())
     assert repr(writing) == "<LogWriter 10 waiting, 20 dropped>"
     disk.free.set()
     assert writing.close()
     assert disk.text == "0\nlost 20\n" + "".join(f"{n}\n" for n in range(1, 11))
+
+
+def test_long_lines_that_wait_are_bounded_by_their_size() -> None:
+    disk = Disk()
+    writing = writer(disk)
+    disk.free.clear()
+    writing.add(b"0\n")
+    writing.hurry()
+    assert disk.entered.wait(5)
+    line = b"x" * (8 * 1024 * 1024 - 1) + b"\n"
+    for _ in range(20):
+        writing.add(line)
+    kept = 20 - writing.dropped
+    assert 8 <= kept <= 9, "64 MiB, and the line with which they are reached"
+    disk.free.set()
+    assert writing.close()
+    assert disk.text.startswith(f"0\nlost {writing.reported}\n")
+    assert disk.text.count("\n") == kept + 2
+
+
+def test_lines_that_were_written_count_no_more() -> None:
+    disk = Disk()
+    writing = writer(disk)
+    line = b"x" * (8 * 1024 * 1024 - 1) + b"\n"
+    for number in range(1, 13):
+        writing.add(line)
+        writing.hurry()
+        until_sync(lambda number=number: disk.text.count("\n") == number)  # type: ignore[misc]
+    assert not writing.dropped
+    writing.close()
 
 
 def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
@@ -146,11 +176,11 @@ def test_lines_that_could_not_be_written_are_counted_and_said() -> None:
     writing = writer(disk)
     disk.error = FULL
     for number in range(3):
-        writing.add(f"{number}\n")
+        writing.add(f"{number}\n".encode())
     writing.hurry()
     until_sync(lambda: writing.dropped == 3)
     disk.error = None
-    writing.add("3\n")
+    writing.add(b"3\n")
     writing.close()
     assert disk.text == "lost 3\n3\n"
 
@@ -160,7 +190,7 @@ def test_lines_that_must_be_kept_are_written_when_they_can_be() -> None:
     writing = writer(disk, must_keep=True)
     disk.error = FULL
     for number in range(300):
-        writing.add(f"{number}\n")
+        writing.add(f"{number}\n".encode())
     writing.hurry()
     assert disk.entered.wait(5)
     disk.error = None
@@ -172,7 +202,7 @@ def test_lines_that_must_be_kept_but_cannot_be_are_told_of_in_the_end() -> None:
     disk = Disk()
     disk.error = FULL
     writing = writer(disk, must_keep=True)
-    writing.add("1\n")
+    writing.add(b"1\n")
     assert not writing.close()
 
 
@@ -180,7 +210,7 @@ def test_a_file_is_continued(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_text("before\n")
     writing = writer(FileSink(file))
-    writing.add("1\n")
+    writing.add(b"1\n")
     writing.close()
     assert file.read_text() == "before\n1\n"
 
@@ -191,7 +221,7 @@ def test_a_rotated_file_is_made_anew_and_no_line_is_lost(tmp_path: Path, sync: b
     writing = writer(FileSink(file, sync=sync))
     for turn in range(5):
         for number in range(40):
-            writing.add(f"{turn * 40 + number}\n")
+            writing.add(f"{turn * 40 + number}\n".encode())
             if number == 20:
                 writing.hurry()
                 until_sync(lambda: file.exists() and not writing.waiting)
@@ -282,7 +312,7 @@ def test_a_closed_pipe_fails_no_one() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     one = writer(StreamSink(writing))
-    one.add("1\n")
+    one.add(b"1\n")
     one.hurry()
     until_sync(lambda: one.dropped == 1)
     one.close()
@@ -374,7 +404,7 @@ def test_lines_that_must_be_kept_are_whole_after_a_torn_one(
     file = tmp_path / "a.log"
     writing = writer(FileSink(file), must_keep=True)
     with disk_of(1):
-        writing.add("10\n")
+        writing.add(b"10\n")
         writing.hurry()
         # Until then, the rest of the line could still be written.
         until_sync(lambda: "cannot be written" in caplog.text)

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from gateway.call import Call, Deadline, Handler, Reply
-from gateway.interceptors.measure import Measure
 from gateway.status import Code, StatusError
+from gateway.upstream.measure import AddDuration, Measure
 from tests.support.front_end import schema
 
 METHOD = schema().methods["front.v1.Front.GetItem"]
@@ -17,8 +17,8 @@ METHOD = schema().methods["front.v1.Front.GetItem"]
 class Observed(list[tuple[Code, float]]):
     """The reports of calls."""
 
-    def __call__(self, code: Code, duration_s: float) -> None:
-        self.append((code, duration_s))
+    def __call__(self, code: Code) -> AddDuration:
+        return lambda duration_s: self.append((code, duration_s))
 
     @property
     def codes(self) -> list[Code]:

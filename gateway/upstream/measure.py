@@ -13,24 +13,30 @@ from gateway.trace_context import Trace
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic
 
-Observe = Callable[[Code, float], None]
-"""Takes the code of a call that has ended, and its duration in seconds."""
+AddDuration = Callable[[float], None]
+"""Takes the duration of a call that has ended, in seconds."""
+OpenDurations = Callable[[Code], AddDuration]
+"""Returns what takes the durations of the calls that end with a code."""
 
 
 class Measure:
-    """Passes calls on, and reports their codes and durations.
+    """Reports the codes and durations of calls, as a stage of their chain or as they end.
 
     A streaming reply ends with its call. Repeated attempts of one call are one, as OpenTelemetry's
     `rpc.client.call.duration` counts them.
     """
 
-    def __init__(self, observe: Observe | None, *, upstream: str | None = None) -> None:
+    def __init__(
+        self, open_durations: OpenDurations | None, *, upstream: str | None = None
+    ) -> None:
         """Takes `upstream`, the name of the back end, if calls are noted in their traces too."""
-        self._observe = observe
+        self._open = open_durations
         self._upstream = upstream
+        # By number: the hash of a member of an enum is computed by Python code.
+        self._opened: list[AddDuration | None] = [None] * len(Code)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Passes a call on, to channels that cannot tell how calls end; see `CallObserver`."""
+        """Passes a call on, to channels that cannot tell how calls end; see `MeasuringChannel`."""
         started_s = _now_s()
         try:
             reply = await proceed(call)
@@ -41,7 +47,10 @@ class Measure:
         return reply
 
     def ended(self, call: Call, outcome: Reply | BaseException, started_s: float) -> None:
-        """Reports a call that has ended, or will when its reply has been streamed."""
+        """Reports a call that has ended, or will when its reply has been streamed.
+
+        It began at `started_s`, of the monotonic clock.
+        """
         if isinstance(outcome, Reply):
             if outcome.messages is None:
                 self._report(call.trace, started_s, _OK)
@@ -59,10 +68,17 @@ class Measure:
 
     def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         now_s = _now_s()
-        if self._observe is not None:
-            self._observe(code, now_s - started_s)
+        if self._open is not None:
+            add = self._opened[code]
+            if add is None:
+                add = self._opened[code] = self._open(code)
+            add(now_s - started_s)
         if trace is not None and self._upstream is not None:
             trace.note_call(self._upstream, code, started_s, now_s)
+
+
+Measured = tuple[Call, Measure]
+"""A call, and what measures it."""
 
 
 def _why_cancelled(call: Call) -> Code:
