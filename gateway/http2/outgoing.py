@@ -216,23 +216,28 @@ class Outgoing:
     def _send_pending(self, stream: Stream) -> None:
         pending = stream.pending
         while pending:
-            data = pending[0]
-            room = max(0, min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE))
-            if not room and len(data):
-                self._starved = self._starved or self._send_window <= 0
-                return
-            if len(data) > room:
-                pending[0], data = data[room:], data[:room]
-            else:
-                del pending[0]
-            size = len(data)
-            flags = 0 if pending or not stream.local_ended else frames.END_STREAM
-            stream.send_window -= size
-            self._send_window -= size
-            if self._flood_guard.idle_frames:
-                self._flood_guard.note_useful()
-            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
-            self.has_large = self.has_large or size > _LARGE_BYTES
+            data, at = pending[0], 0
+            end = len(data)
+            while True:
+                room = min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE)
+                size = max(0, min(end - at, room))
+                if not size and end:
+                    pending[0] = data[at:]
+                    self._starved = self._starved or self._send_window <= 0
+                    return
+                part = data[at : at + size]
+                at += size
+                is_last = at == end and len(pending) == 1 and stream.local_ended
+                stream.send_window -= size
+                self._send_window -= size
+                if self._flood_guard.idle_frames:
+                    self._flood_guard.note_useful()
+                flags = frames.END_STREAM if is_last else 0
+                self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), part)
+                self.has_large = self.has_large or size > _LARGE_BYTES
+                if at == end:
+                    break
+            del pending[0]
         stream.pending = None
         stream.listener.on_writable()
 
