@@ -102,6 +102,24 @@ class StreamingCall(RpcCall):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    async def has_come(self, within_s: float) -> bool:
+        """True once the first message or the end has come; False if neither has `within_s` later.
+
+        One timer: an `asyncio.timeout` around the wait costs several times as much.
+        """
+        loop = self.socket.loop
+        if not self._messages and not self.ended:
+            self._waiter = loop.create_future()
+            if self._large_bytes:
+                super().on_large(self._large_bytes)
+            timer = loop.call_later(within_s, self.changed)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        return bool(self._messages) or self.ended
+
     async def next(self) -> bytes | None:
         """The next message, or None after the last.
 
