@@ -54,8 +54,10 @@ class StreamingCall:
             messages=self._source,
         )
         request.open_call = self
-        self._task = asyncio.ensure_future(_answer(calls, self.call))
+        self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call))
         self._replies: AsyncGenerator[bytes] | None = None
+        self._gave_one = False
+        """True once the message of a unary reply was handed out."""
 
     def __aiter__(self) -> "StreamingCall":
         return self
@@ -66,8 +68,13 @@ class StreamingCall:
         return self._first() if self._replies is None else anext(self._replies)
 
     async def _first(self) -> bytes:
+        if self._gave_one:
+            raise StopAsyncIteration
         reply = await self._task
-        self._replies = _one(reply.message) if reply.messages is None else reply.messages
+        if reply.messages is None:
+            self._gave_one = True
+            return reply.message
+        self._replies = reply.messages
         return await anext(self._replies)
 
     async def admitted(self) -> None:
@@ -172,7 +179,3 @@ class _ObservedSource:
 
 async def _answer(calls: CallFactory, call: Call) -> Reply:
     return await calls.chains[call.method](call)
-
-
-async def _one(message: bytes) -> AsyncGenerator[bytes]:
-    yield message

@@ -20,7 +20,7 @@ from gateway.http2.headers import (
 )
 from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.outgoing import Outgoing
-from gateway.http2.stream import CONNECTION_WINDOW, Stream
+from gateway.http2.stream import CONNECTION_WINDOW, PART_BYTES, Stream
 
 _UNLIMITED: Final = 2**31
 _BLOCK_BYTES_A_FRAME: Final = 64
@@ -47,7 +47,6 @@ class Connection(Outgoing):
         self._buffer = b""
         self._header_bytes = decoder.max_bytes
         self._decoder = decoder
-        self._work = 0
         self._known = self._decoder.known
         self._room = CONNECTION_WINDOW
         self._skip_bytes = 0
@@ -117,6 +116,9 @@ class Connection(Outgoing):
                 self._on_too_large(kind, flags, stream_id, length)
                 self._skip_bytes = max(0, at - end)
                 continue
+            if kind == frames.DATA:
+                at = self._on_run(buffer, start, at, flags, stream_id)
+                continue
             payload = buffer[start:at]
             if kind == frames.HEADERS and flags == frames.END_HEADERS:
                 over = self._on_whole(buffer, start, at, stream_id, payload)
@@ -124,8 +126,6 @@ class Connection(Outgoing):
                     at = over
                 else:
                     self._on_block(stream_id, payload, ended=False)
-            elif kind == frames.DATA:
-                self._on_data(flags, stream_id, payload)
             elif kind == frames.HEADERS:
                 self._on_headers(flags, stream_id, payload)
             elif kind == frames.WINDOW_UPDATE:
@@ -199,6 +199,44 @@ class Connection(Outgoing):
         else:
             self._flood_guard.note_idle()
 
+    def _on_run(self, buffer: bytes, start: int, at: int, flags: int, stream_id: int) -> int:
+        """Takes a frame with data, and those of its stream that follow it; returns their end.
+
+        Each does what it does alone, but large ones are not copied, and what they take from the
+        connection's window is counted once: the window of a stream is a small part of it.
+        """
+        if flags or not incoming.more_data(buffer, start, at):
+            self._on_data(flags, stream_id, buffer[start:at])
+            return at
+        stream = self.streams.get(stream_id)
+        view = memoryview(buffer)
+        first, taken, count, is_left = start, 0, 0, True
+        while stream is not None and 0 < at - start <= stream.room:
+            size = at - start
+            stream.room -= size
+            taken += size
+            count += 1
+            if size < PART_BYTES:
+                stream.listener.on_data(buffer[start:at], ended=False)
+            else:
+                stream.listener.on_part(view[start:at])
+            over = incoming.more_data(buffer, first, at)
+            if not over or self._work <= 0 or self.streams.get(stream_id) is not stream:
+                is_left = False
+                break
+            self._work -= 1
+            start, at = at + frames.HEAD_BYTES, over
+        if stream is not None and count:
+            self._room -= taken
+            if self._room <= CONNECTION_WINDOW // 2:
+                self._make_room()
+            if self._flood_guard.idle_frames:
+                self._flood_guard.note_useful(count)
+            stream.listener.on_parts_end()
+        if is_left:  # it is empty, or too much, or of a stream that is over
+            self._on_data(0, stream_id, buffer[start:at])
+        return at
+
     def _on_too_large(self, kind: int, flags: int, stream_id: int, size: int) -> None:
         """Fails the stream of a frame over our SETTINGS_MAX_FRAME_SIZE, if it is DATA.
 
@@ -235,10 +273,6 @@ class Connection(Outgoing):
             self._late_room -= size
         else:
             self._flood_guard.note_idle()
-
-    def spend(self, work: int) -> None:
-        """Counts work that one frame caused in addition to its own."""
-        self._work -= work
 
     def _make_room(self) -> None:
         """Opens the connection's window again, even for slow readers, who would hold back others.
@@ -311,34 +345,6 @@ class Connection(Outgoing):
             self.reset(stream)
         stream.listener.on_oversized(self._header_bytes)
 
-    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
-        self._flood_guard.note_idle()
-        increment = incoming.read_increment(payload)
-        stream = self.streams.get(stream_id)
-        if stream_id == 0:
-            self._widen(increment)
-        elif stream is None:
-            self._check_was_open(stream_id)
-        elif not increment:
-            self._fail(stream, ErrorCode.PROTOCOL_ERROR)
-        elif stream.send_window + increment > frames.LARGEST_WINDOW:
-            self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR)
-        else:
-            stream.send_window += increment
-            if stream.pending is not None:
-                self._send_pending(stream)
-
-    def _widen(self, increment: int) -> None:
-        if not increment:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
-        self._send_window += increment
-        if self._send_window > frames.LARGEST_WINDOW:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
-        if self._starved:
-            self._starved = False
-            self.spend(len(self.streams))
-            self._send_all_pending()
-
     def _on_reset(self, stream_id: int, payload: bytes) -> None:
         code = incoming.read_reset(payload)
         self._check_was_open(stream_id)
@@ -367,16 +373,6 @@ class Connection(Outgoing):
         if window != self._initial_send_window:
             self._resize(window)
 
-    def _resize(self, window: int) -> None:
-        """Changes the windows of all streams, even to negative sizes (RFC 9113 section 6.9.2)."""
-        change, self._initial_send_window = window - self._initial_send_window, window
-        self.spend(len(self.streams))
-        for stream in self.streams.values():
-            stream.send_window += change
-            if stream.send_window > frames.LARGEST_WINDOW:
-                raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
-        self._send_all_pending()
-
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         incoming.check_ping(stream_id, payload)
         if not flags & frames.ACK:
@@ -389,11 +385,3 @@ class Connection(Outgoing):
         for stream in [s for s in self.streams.values() if s.id > last]:
             del self.streams[stream.id]
             stream.listener.on_failed(None, unprocessed=True)
-
-    def _check_was_open(self, stream_id: int) -> None:
-        if stream_id % 2 == 0 or stream_id >= self._next_id:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
-
-    def _fail(self, stream: Stream, code: ErrorCode) -> None:
-        self.reset(stream, code)
-        stream.listener.on_breach(code)

@@ -128,6 +128,18 @@ def whole_reply(buffer: bytes, at: int, stream_id: bytes) -> tuple[int, int] | N
     return (ends, over) if over <= len(buffer) else None
 
 
+def more_data(buffer: bytes, start: int, at: int) -> int:
+    """The end of a whole frame at `at` whose head is that before `start`, but for its length.
+
+    0 if there is none.
+    """
+    if buffer[at + 3 : at + HEAD_BYTES] != buffer[start - 6 : start]:
+        return 0
+    length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
+    over = at + HEAD_BYTES + length
+    return over if length <= frames.DEFAULT_FRAME_SIZE and over <= len(buffer) else 0
+
+
 def check_ping(stream_id: int, payload: bytes) -> None:
     """A PING belongs to no stream and has eight bytes."""
     if stream_id:
@@ -200,9 +212,9 @@ class FloodGuard:
         self._clock = clock
         self._since_s = clock()
 
-    def note_useful(self) -> None:
-        """Counts a useful frame."""
-        self.idle_frames = max(0, self.idle_frames - _IDLE_FRAMES_EARNED)
+    def note_useful(self, count: int = 1) -> None:
+        """Counts useful frames."""
+        self.idle_frames = max(0, self.idle_frames - count * _IDLE_FRAMES_EARNED)
 
     def note_idle(self, count: int = 1) -> None:
         """Counts a frame without data, or one that costs as much as `count` of them."""

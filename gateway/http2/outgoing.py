@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from gateway.http2 import frames, incoming
 from gateway.http2.frames import ErrorCode, pack_head
+from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.stream import (
     CONNECTION_WINDOW,
     JOINED_BYTES,
@@ -39,6 +40,8 @@ class Outgoing:
         self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._starved = False
         self._unanswered = 0
+        self._work = 0
+        """The frames that may still be taken in this turn."""
         self._flood_guard = incoming.FloodGuard(clock)
         # Bytes a peer may still send on streams that were reset, before it receives the reset.
         self._late_room = 0
@@ -170,6 +173,10 @@ class Outgoing:
             stream.room += stream.credit
             stream.credit = 0
 
+    def spend(self, work: int) -> None:
+        """Counts work that one frame caused in addition to its own."""
+        self._work -= work
+
     def ping(self) -> None:
         """Pings the peer; any frame that it sends next shows that it is alive."""
         self.output.append(frames.ping(bytes(8), ack=False))
@@ -183,9 +190,7 @@ class Outgoing:
         """Queues an answer, up to a limit for a peer that does not read them."""
         self._unanswered += 1
         if self._unanswered > _MAX_UNANSWERED:
-            raise incoming.ConnectionFailed(
-                ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer"
-            )
+            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer")
         self.output.append(frame)
 
     def _remote_ended(self, stream: Stream) -> None:
@@ -205,26 +210,77 @@ class Outgoing:
     def _send_pending(self, stream: Stream) -> None:
         pending = stream.pending
         while pending:
-            data = pending[0]
-            room = max(0, min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE))
-            if not room and len(data):
-                self._starved = self._starved or self._send_window <= 0
-                return
-            if len(data) > room:
-                pending[0], data = data[room:], data[:room]
-            else:
-                del pending[0]
-            size = len(data)
-            flags = 0 if pending or not stream.local_ended else frames.END_STREAM
-            stream.send_window -= size
-            self._send_window -= size
-            if self._flood_guard.idle_frames:
-                self._flood_guard.note_useful()
-            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
-            self.has_large = self.has_large or size > _LARGE_BYTES
+            data, at = pending[0], 0
+            end = len(data)
+            while True:
+                room = min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE)
+                size = max(0, min(end - at, room))
+                if not size and end:
+                    pending[0] = data[at:]
+                    self._starved = self._starved or self._send_window <= 0
+                    return
+                part = data[at : at + size]
+                at += size
+                is_last = at == end and len(pending) == 1 and stream.local_ended
+                stream.send_window -= size
+                self._send_window -= size
+                if self._flood_guard.idle_frames:
+                    self._flood_guard.note_useful()
+                flags = frames.END_STREAM if is_last else 0
+                self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), part)
+                self.has_large = self.has_large or size > _LARGE_BYTES
+                if at == end:
+                    break
+            del pending[0]
         stream.pending = None
         stream.listener.on_writable()
 
     def _send_all_pending(self) -> None:
         for stream in [s for s in self.streams.values() if s.pending is not None]:
             self._send_pending(stream)
+
+    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
+        self._flood_guard.note_idle()
+        increment = incoming.read_increment(payload)
+        stream = self.streams.get(stream_id)
+        if stream_id == 0:
+            self._widen(increment)
+        elif stream is None:
+            self._check_was_open(stream_id)
+        elif not increment:
+            self._fail(stream, ErrorCode.PROTOCOL_ERROR)
+        elif stream.send_window + increment > frames.LARGEST_WINDOW:
+            self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR)
+        else:
+            stream.send_window += increment
+            if stream.pending is not None:
+                self._send_pending(stream)
+
+    def _widen(self, increment: int) -> None:
+        if not increment:
+            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
+        self._send_window += increment
+        if self._send_window > frames.LARGEST_WINDOW:
+            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
+        if self._starved:
+            self._starved = False
+            self.spend(len(self.streams))
+            self._send_all_pending()
+
+    def _resize(self, window: int) -> None:
+        """Changes the windows of all streams, even to negative sizes (RFC 9113 section 6.9.2)."""
+        change, self._initial_send_window = window - self._initial_send_window, window
+        self.spend(len(self.streams))
+        for stream in self.streams.values():
+            stream.send_window += change
+            if stream.send_window > frames.LARGEST_WINDOW:
+                raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
+        self._send_all_pending()
+
+    def _check_was_open(self, stream_id: int) -> None:
+        if stream_id % 2 == 0 or stream_id >= self._next_id:
+            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
+
+    def _fail(self, stream: Stream, code: ErrorCode) -> None:
+        self.reset(stream, code)
+        stream.listener.on_breach(code)

@@ -15,6 +15,9 @@ STREAM_WINDOW: Final = 1024 * 1024
 JOINED_BYTES: Final = DEFAULT_FRAME_SIZE - 5
 """The largest message that is put into one frame with its prefix, which is then a copy."""
 
+PART_BYTES: Final = 4096
+"""The size from which data of a body is kept as it came, and not joined with what is around it."""
+
 
 class Listener(ABC, Generic[Block]):
     """Receives the events of one stream."""
@@ -28,6 +31,16 @@ class Listener(ABC, Generic[Block]):
     @abstractmethod
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Part of the body has come."""
+
+    def on_part(self, data: memoryview) -> None:
+        """Part of the body has come, in the bytes that were received, which must not be kept.
+
+        `on_parts_end` follows before anything of another stream.
+        """
+        self.on_data(bytes(data), ended=False)
+
+    def on_parts_end(self) -> None:
+        """Other bytes follow: those of a part that are still wanted have to be copied."""
 
     def on_whole(self, headers: Block, data: bytes, trailers: Block) -> None:
         """The whole content of a stream has come at once: headers, the body, trailers."""

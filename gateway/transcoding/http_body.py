@@ -5,6 +5,7 @@ Fields, as google/api/httpbody.proto numbers them: content_type = 1, data = 2.
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
@@ -14,12 +15,12 @@ from gateway.status import UnreadableReplyError
 from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.wire import length_delimited, length_prefix
 
-_MEDIA_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
+_MEDIA_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # A media type of up to 127 letters, with its length, or none; and the length of the data.
-_USUAL_START = re.compile(
+_USUAL_START: Final = re.compile(
     rb"(?:\x0a([\x01-\x7f])([\x20-\x7e]{1,127}))?\x12([\x80-\xff]{0,4}[\x00-\x7f])", re.DOTALL
 )
-_NO_SNIFFING = (("X-Content-Type-Options", "nosniff"),)
+_NO_SNIFFING: Final = (("X-Content-Type-Options", "nosniff"),)
 
 
 def is_http_body(message: Descriptor | None) -> bool:

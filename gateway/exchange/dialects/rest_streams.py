@@ -6,22 +6,23 @@ The response starts as soon as there is data for it, even while the request is s
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 from gateway.exchange.calls import RequestMessage, refuse_needless_body
 from gateway.exchange.dialects.parts import DialectParts
+from gateway.exchange.dialects.request_messages import request_messages
 from gateway.exchange.rendering import stated_length
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.connection import StreamBrokenError
 from gateway.http.messages import Request, Response
-from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.status import Code, StatusError
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encode
+from gateway.transcoding.streams.decoder import RequestStreamDecoder
 from gateway.transcoding.streams.framing import RAW_LINES, Framing, last_number, retry_field
 
 logger = logging.getLogger("gateway")
@@ -75,8 +76,14 @@ class ResponseStream:
             raise StopAsyncIteration
         if self.opening:
             piece, self.opening = self.opening, b""
+        elif (interruption := self._interruption) is not None:
+            piece = await self._fail(interruption)
         else:
-            piece = await self._next()
+            self._is_waiting = True
+            try:
+                piece = await self._next()
+            finally:
+                self._is_waiting = False
             if not piece and self._is_over:
                 raise StopAsyncIteration
         self._bytes += len(piece)
@@ -92,9 +99,9 @@ class ResponseStream:
         await self._end(Code.CANCELLED)
 
     async def _next(self) -> bytes:
-        if (interruption := self._interrupted_by()) is not None:
-            return await self._fail(interruption)
-        self._is_waiting = True
+        piece: bytes | None = None
+        failure: StatusError | None = None
+        cancelled: asyncio.CancelledError | None = None
         try:
             message = await anext(self._call)
             framing = self._framing
@@ -107,27 +114,26 @@ class ResponseStream:
                     payload = await run_in_thread(partial(self._encode, message))
                 piece = framing.message(payload.body, self.count)
         except StopAsyncIteration:
-            return await self._finish()
+            pass
         except StatusError as error:
-            return await self._fail(error)
-        except asyncio.CancelledError:
-            interruption, task = self._interrupted_by(), asyncio.current_task()
-            if interruption is None or task is None:
-                await self.aclose()
-                raise
-            task.uncancel()  # only the wait was cancelled
-            return await self._fail(interruption)
+            failure = error
+        except asyncio.CancelledError as error:
+            cancelled = error
         except Exception:
             logger.exception("a stream failed")
-            return await self._fail(StatusError(Code.INTERNAL, "internal error"))
-        else:
-            self.count += 1
-            return piece
-        finally:
-            self._is_waiting = False
-
-    def _interrupted_by(self) -> StatusError | None:
-        return self._interruption
+            failure = StatusError(Code.INTERNAL, "internal error")
+        if cancelled is not None:
+            failure, task = self._interruption, asyncio.current_task()
+            if failure is None or task is None:
+                await self.aclose()
+                raise cancelled
+            task.uncancel()  # only the wait was cancelled
+        if failure is not None:
+            return await self._fail(failure)
+        if piece is None:
+            return await self._finish()
+        self.count += 1
+        return piece
 
     async def _finish(self) -> bytes:
         piece = b"" if self._framing is None else self._framing.end(self.count)
@@ -190,37 +196,23 @@ class RestStreams:
     def _open(self, request: Request, match: RouteMatch, started_s: float) -> StreamingCall:
         method = match.target.method
         if method.client_streaming:
-            messages = partial(self._messages, request, match)
+            begin = partial(self._read_body, request, match)
+            messages = partial(request_messages, request, begin)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
         source = RequestMessage(self._transcoder.decoder(match), request, match)
         return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
 
-    async def _messages(
+    def _read_body(
         self, request: Request, match: RouteMatch, on_admitted: Callable[[], None]
-    ) -> AsyncGenerator[bytes]:
-        """Yields the messages of a request's body, each as soon as it is complete."""
+    ) -> RequestStreamDecoder:
+        """Returns the decoder of the body of an admitted request."""
         on_admitted()
         refuse_needless_body(request, match)
-        body = request.body
         # Without a body, the Content-Type header is ignored.
-        content_type = request.fields.content_type if body is not None else None
-        stream_decoder = self._transcoder.stream_decoder(
+        content_type = request.fields.content_type if request.body is not None else None
+        return self._transcoder.stream_decoder(
             match, request.query, content_type, self._limit_bytes
         )
-        size = 0
-        if body is not None:
-            async for data in body.pieces(lambda: stream_decoder.is_midway):
-                request.body_bytes += len(data)
-                if stream_decoder.only_copies:
-                    for message in stream_decoder.feed(data):
-                        yield message
-                    continue
-                size += len(data)
-                async for message in _each(stream_decoder.feed(data), is_large=size >= LARGE_BYTES):
-                    size = 0
-                    yield message
-        async for message in _each(stream_decoder.finish(), is_large=size >= LARGE_BYTES):
-            yield message
 
     async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
         """Returns the response to a stream of requests with one reply."""
@@ -294,22 +286,3 @@ class RestStreams:
         )
         response.stream = pieces
         return response
-
-
-async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[bytes]:
-    """Yields the messages found in one piece of a body.
-
-    `is_large` states that the first message is large: it ends here, after many pieces, so it is
-    decoded in a worker thread.
-    """
-    in_turn = 0
-    while True:
-        find = partial(next, found, None)
-        message = await run_in_thread(find) if is_large else find()
-        if message is None:
-            return
-        is_large = False
-        yield message
-        in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
-        if not in_turn:
-            await asyncio.sleep(0)

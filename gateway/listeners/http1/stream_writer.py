@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
+from typing import Final
 
 from gateway.http.connection import StreamBrokenError, StreamConnection
 from gateway.http.messages import BodyStream, Response
@@ -11,13 +12,13 @@ from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head
 from gateway.status import StatusError
 
-_CHUNKED = "Transfer-Encoding: chunked\r\n"
-_WITHOUT_CONTENT = (204, 205, 304)
+_CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
+_WITHOUT_CONTENT: Final = (204, 205, 304)
 # As much as one read of a back end's connection brings, so that it is sent on in one write.
-_BATCH_BYTES = 256 * 1024
+_BATCH_BYTES: Final = 256 * 1024
 # Below this size, to join pieces costs less than a write of several.
-_JOINED_BYTES = 16 * 1024
-_LINGER_ZERO = pack("ii", 1, 0)
+_JOINED_BYTES: Final = 16 * 1024
+_LINGER_ZERO: Final = pack("ii", 1, 0)
 
 
 class StreamWriter:
@@ -52,28 +53,24 @@ class StreamWriter:
                 which shows this to the client.
             CancelledError: the client has disconnected.
         """
+        failure: BaseException | None = None
+        has_content = response.status not in _WITHOUT_CONTENT
         try:
             self._write_head(response, date, connection)
-            has_content = response.status not in _WITHOUT_CONTENT
             if not head_only:
-                in_turn = 0
-                async for piece in self._pieces:
-                    if has_content:
-                        self._send(piece)
-                    if self._connection.writing_paused:
-                        await self._connection.drained()
-                    in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
-                    if not in_turn:
-                        await asyncio.sleep(0)
+                await self._write_pieces(has_content=has_content)
             self._finish(has_content=has_content and not head_only)
-        except StreamBrokenError:
+        except StreamBrokenError as error:
+            failure = error
             self._flush()
             if self._until_close:
                 # A normal close would look like the end of the stream.
                 reset(self._connection.transport)
-            raise
-        finally:
-            await self._pieces.aclose()
+        except BaseException as error:  # noqa: BLE001 - it is raised after the pieces are closed
+            failure = error
+        await self._pieces.aclose()
+        if failure is not None:
+            raise failure
 
     def interrupt(self, error: StatusError) -> bool:
         """Makes `error` the end of the stream; see `BodyStream.interrupt`."""
@@ -88,6 +85,22 @@ class StreamWriter:
             return
         if now_s - self._sent_s > after_s:
             self._send(self._pieces.heartbeat)
+
+    async def _write_pieces(self, *, has_content: bool) -> None:
+        pieces = self._pieces
+        in_turn = 0
+        while True:
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            if has_content:
+                self._send(piece)
+            if self._connection.writing_paused:
+                await self._connection.drained()
+            in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+            if not in_turn:
+                await asyncio.sleep(0)
 
     def _write_head(self, response: Response, date: str, connection: str) -> None:
         is_old = connection == "close-delimited"

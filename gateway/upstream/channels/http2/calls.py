@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.call import Metadata, Reply
 from gateway.http2.frames import ErrorCode
-from gateway.http2.stream import Listener, Stream
+from gateway.http2.stream import PART_BYTES, Listener, Stream
 from gateway.status import StatusError
 from gateway.upstream.channels.failures import (
     Progress,
@@ -26,8 +26,6 @@ from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies, S
 
 PREFIX_BYTES: Final = 5
 """Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""
-_ALONE_BYTES: Final = 4096
-"""The size from which a part of a message is kept as it came."""
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
 
@@ -69,7 +67,7 @@ class RpcCall(Listener[ResponseHeaders]):
         # The first bytes of a prefix, or, of a message that has begun: its prefix, the parts that
         # have come, and the number of bytes that have not.
         self._begun = b""
-        self._parts: list[bytes | bytearray] | None = None
+        self._parts: list[bytes | bytearray | memoryview] | None = None
         self._missing_bytes = 0
         self._is_large = False
         self._drained: asyncio.Future[None] | None = None
@@ -246,7 +244,7 @@ class RpcCall(Listener[ResponseHeaders]):
         if count > _MANY:
             self.socket.connection.spend(count)
 
-    def _take_part(self, data: bytes) -> None:
+    def _take_part(self, data: bytes | memoryview) -> None:
         """Keeps a part of a message; small ones together, for each takes memory of its own."""
         parts = self._parts
         if parts is None:
@@ -254,7 +252,7 @@ class RpcCall(Listener[ResponseHeaders]):
             self._is_large = self._missing_bytes > LARGE_BYTES
         size = len(data)
         self._missing_bytes -= size
-        if size >= _ALONE_BYTES:
+        if size >= PART_BYTES:
             parts.append(data)
         elif parts and isinstance(parts[-1], bytearray):
             parts[-1] += data

@@ -1,8 +1,6 @@
 """The messages of a streaming reply."""
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from gateway.message_stream import MessageStream
 from gateway.upstream.channels.channel import QUIET_S
@@ -43,9 +41,8 @@ class Replies(MessageStream):
             Unprocessed: the call may be sent again, by the same sender; this reply is over.
         """
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(QUIET_S):
-                    self._first = await self._call.next()
+            if await self._call.has_come(QUIET_S):
+                self._first = await self._call.next()
         except Unprocessed:
             self._closed = True
             self._over(self._call)

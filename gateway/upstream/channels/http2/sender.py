@@ -87,7 +87,7 @@ class Sender(HeldRequest):
 
     async def stop(self) -> None:
         """Takes no further message, and returns once the generator is closed."""
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 

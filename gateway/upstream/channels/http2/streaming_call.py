@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
-from gateway.upstream.channels.http2.calls import RpcCall
+from gateway.upstream.channels.http2.calls import PREFIX_BYTES, RpcCall
 from gateway.upstream.channels.http2.compressed_message import CompressedMessage
 
 _TAKEN_AT_ONCE: Final = 64
@@ -16,7 +16,7 @@ _OWED_BYTES: Final = 64 * 1024
 class StreamingCall(RpcCall):
     """A call with many replies, which are taken one by one."""
 
-    __slots__ = ("_large_bytes", "_lent", "_messages", "_taken", "_waiter")
+    __slots__ = ("_large_bytes", "_lent", "_messages", "_owned", "_taken", "_waiter")
 
     def _begin(self) -> None:
         self._messages: deque[bytes] = deque()
@@ -26,9 +26,12 @@ class StreamingCall(RpcCall):
         # The large message's share that the reader has.
         self._lent: Any = None
         self._waiter: asyncio.Future[None] | None = None
+        # The number of parts that are no views of the bytes received.
+        self._owned = 0
 
     def on_message(self, message: bytes) -> None:
         """Queues a message as it came; a compressed one is decompressed when it is taken."""
+        self._owned = 0
         share = self._share
         if share is not None:
             self._share = None
@@ -63,10 +66,59 @@ class StreamingCall(RpcCall):
         self._owed += size
         self._settle()
 
+    def on_part(self, data: memoryview) -> None:
+        """Takes part of the body, without a copy if it begins a message or is amid one."""
+        size = len(data)
+        if self._due_bytes >= 0 or self.ended or not self.started:
+            super().on_part(data)
+        elif size < self._missing_bytes:
+            self._take_part(data)
+            self._owed += size
+        elif self._begun or not self._begin_message(data):
+            super().on_part(data)
+        else:
+            self._take_part(data[PREFIX_BYTES:])
+            self._owed += size
+
+    def _begin_message(self, data: memoryview) -> bool:
+        """Takes the prefix of a message; False, and does nothing, if more than it has come."""
+        prefix = bytes(data[:PREFIX_BYTES])
+        size = int.from_bytes(prefix[1:], "big")
+        if prefix[0] > 1 or not len(data) - PREFIX_BYTES < size <= self._limit_bytes:
+            return False
+        self._begun, self._missing_bytes = prefix, size
+        return True
+
+    def on_parts_end(self) -> None:
+        """Copies the parts of a message that has not ended; the others were copied into theirs."""
+        parts = self._parts
+        if parts is not None and len(parts) > self._owned:
+            parts[self._owned :] = [b"".join(parts[self._owned :])]
+            self._owned = len(parts)
+        self._settle()
+
     def changed(self) -> None:
         """Wakes the task that waits for the next message, or the end."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    async def has_come(self, within_s: float) -> bool:
+        """True once the first message or the end has come; False if neither has `within_s` later.
+
+        One timer: an `asyncio.timeout` around the wait costs several times as much.
+        """
+        loop = self.socket.loop
+        if not self._messages and not self.ended:
+            self._waiter = loop.create_future()
+            if self._large_bytes:
+                super().on_large(self._large_bytes)
+            timer = loop.call_later(within_s, self.changed)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        return bool(self._messages) or self.ended
 
     async def next(self) -> bytes | None:
         """The next message, or None after the last.

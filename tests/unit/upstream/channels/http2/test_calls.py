@@ -74,3 +74,21 @@ async def test_parts_of_a_byte_are_kept_together() -> None:
     assert kept < 4 * len(wire)
     call.on_data(wire[-1:], ended=False)
     assert await call.next() == bytes(30_000)
+
+
+async def test_a_call_tells_if_its_first_message_has_come() -> None:
+    call = answered()
+    assert not await call.has_come(0.0)
+    call.on_data(framed(b"late"), ended=False)
+    assert await call.has_come(0.0)
+    assert await call.next() == b"late"
+
+
+async def test_a_wait_for_the_first_message_ends_with_the_call() -> None:
+    call = answered()
+    waiting = asyncio.ensure_future(call.has_come(60.0))
+    await asyncio.sleep(0)
+    call.on_data(b"", ended=True)
+    assert await waiting
+    with pytest.raises(Exception, match="gRPC"):
+        await call.next()
