@@ -46,6 +46,8 @@ class Outgoing:
         self._starved = False
         self._unanswered = 0
         self._flood_guard = incoming.FloodGuard(clock)
+        # Bytes a peer may send on all streams, before the window is opened again.
+        self._room = CONNECTION_WINDOW
         # Bytes a peer may still send on streams that were reset, before it receives the reset.
         self._late_room = 0
 
@@ -176,6 +178,16 @@ class Outgoing:
             stream.room += stream.credit
             stream.credit = 0
 
+    def _make_room(self) -> None:
+        """Opens the connection's window again, even for slow readers, who would hold back others.
+
+        The data that waits for each reader is limited by its stream's window.
+        """
+        if self._room < 0:
+            raise incoming.ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window was overrun")
+        self.output.append(frames.window_update(0, CONNECTION_WINDOW - self._room))
+        self._room = CONNECTION_WINDOW
+
     def ping(self) -> None:
         """Pings the peer; any frame that it sends next shows that it is alive."""
         self.output.append(frames.ping(bytes(8), ack=False))
@@ -184,6 +196,10 @@ class Outgoing:
         """Sends a GOAWAY."""
         self.draining = True
         self.output.append(frames.goaway(ErrorCode.NO_ERROR))
+
+    def _check_was_open(self, stream_id: int) -> None:
+        if stream_id % 2 == 0 or stream_id >= self._next_id:
+            raise incoming.ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
 
     def _answer(self, frame: bytes) -> None:
         """Queues an answer, up to a limit for a peer that does not read them."""
