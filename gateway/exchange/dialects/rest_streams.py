@@ -192,7 +192,7 @@ class RestStreams:
         if method.client_streaming:
             messages = partial(self._messages, request, match)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
-        source = RequestMessage(self._transcoder.decoder(match), request, match)
+        source = RequestMessage(self._transcoder.plan(match).decoder, request, match)
         return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
 
     async def _messages(
