@@ -180,7 +180,7 @@ class Call:
     @property
     def is_plain(self) -> bool:
         """True if it certainly has no condition and no Authorization, without a look at headers."""
-        return self._headers is None and self._head is not None and self._head.is_plain()
+        return self._headers is None and self._head is not None and self._head.is_plain
 
     @property
     def target(self) -> tuple[str, str]:

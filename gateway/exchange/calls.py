@@ -13,6 +13,7 @@ from gateway.http.client_certificate import CertificateOf
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
+from gateway.http2.headers import LENGTHS, literal_start, string
 from gateway.policy.deadlines import Deadlines
 from gateway.schema.catalog import Method
 from gateway.status import Code, invalid_argument
@@ -23,7 +24,7 @@ from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.call_head import CallHead
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import JSON, preferred
-from gateway.transcoding.metadata import MetadataRules, encoded
+from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.streams.framing import Framing, choose_framing
 
@@ -118,8 +119,10 @@ def refuse_needless_body(request: Request, match: RouteMatch) -> None:
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
 _REQUEST_ID: Final = "x-request-id"
-# The field of HTTP/2 without its value, which always has 55 bytes.
-_TRACEPARENT: Final = encoded(TRACEPARENT, "0" * 55)[:-55]
+# The fields of HTTP/2 without their values; that of a trace always has 55 bytes.
+_ID_START: Final = literal_start(_REQUEST_ID)
+_TRACEPARENT_START: Final = literal_start(TRACEPARENT) + LENGTHS[55]
+_TRACESTATE_START: Final = literal_start(TRACESTATE)
 
 
 class RequestHead(CallHead):
@@ -144,6 +147,7 @@ class RequestHead(CallHead):
         self._block: bytes | None = None if encodes else b""
         # Not the request itself, which refers to the call that refers to this head.
         self._fields = request.fields
+        self.is_plain = request.fields.is_plain
         self._peer = request.peer
         self._id = request.id
         self._method = request.method
@@ -166,23 +170,22 @@ class RequestHead(CallHead):
 
     def block(self) -> bytes:
         """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
-        if self._block is None:
-            self._block = self._encode()
-        return self._block
-
-    def _encode(self) -> bytes:
-        fields, rules = self._fields, self._rules
-        block = fields.block_for(rules)
-        if block is None:
+        if self._block is not None:
+            return self._block
+        fields, rules, trace = self._fields, self._rules, self._trace
+        block: bytes | None = fields.block
+        if fields.block_rules is not rules:
             block = fields.encode(rules, self._forwarding.block(self._peer, fields.host))
-            if block is None:
-                return b""
-        own = encoded(_REQUEST_ID, self._id)
-        trace = self._trace
-        if trace is None:
-            return block + own
-        block = b"".join((block, own, _TRACEPARENT, trace.text))
-        return block + encoded(TRACESTATE, trace.state) if trace.state else block
+        if block is None:
+            block = b""
+        else:
+            block += _ID_START + string(self._id.encode("ascii"))
+            if trace is not None:
+                block = b"".join((block, _TRACEPARENT_START, trace.text))
+                if trace.state:
+                    block += _TRACESTATE_START + string(trace.state.encode("ascii"))
+        self._block = block
+        return block
 
     def add(self, metadata: Metadata, block: bytes) -> None:
         """Adds metadata of the gateway; `block` encodes it."""
@@ -196,10 +199,6 @@ class RequestHead(CallHead):
     def target(self) -> tuple[str, str]:
         """Returns the HTTP method and the raw path of the request."""
         return self._method, self._path
-
-    def is_plain(self) -> bool:
-        """True if it certainly has no condition and no Authorization."""
-        return self._fields.is_plain
 
     def header(self, lower_name: bytes) -> str | None:
         """Returns the first header field with this name, which is no list."""

@@ -19,7 +19,7 @@ from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
-from gateway.http.messages import Request, Response
+from gateway.http.messages import Request, Response, ResponseForm
 from gateway.http.request_id import RequestIds
 from gateway.status import Code, StatusError
 from gateway.transcoding.binding import RouteMatch
@@ -78,12 +78,12 @@ class Exchange:
                 match = found
                 begun = dialect.answer(request, match, started_s)
                 response = begun if isinstance(begun, Response) else await begun
-            if response.is_failure:
-                code = response.code
-            else:
-                if _may_compress(site, response):
+            code = response.code if response.is_failure else _OK
+            if not response.is_failure:
+                if len(response.body) >= site.compressed_from_bytes and response.status != 304:
                     await compress(response, request.fields.accept_encoding, site.compression)
-                _describe(site, request, match, response)
+                if response.form is None or not _repeats(site, request, response, response.form):
+                    site.rendering.describe(request, match, response)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure, gone = _failure(request, error), _departure(request, error)
         if failure is not None:
@@ -160,19 +160,9 @@ def _check(site: Site, request: Request) -> None:
         check(request)
 
 
-def _may_compress(site: Site, response: Response) -> bool:
-    """Returns True if a response is long enough for compression."""
-    options = site.compression
-    return options.enabled and len(response.body) >= options.min_bytes and response.status != 304
-
-
-def _describe(site: Site, request: Request, match: RouteMatch | None, response: Response) -> None:
-    """Gives a response the complete head of an equal one, or describes its representation."""
-    form = response.form
-    if form is None or not form.repeat_head(
-        response, request.own_headers, site.variant(request), request.id
-    ):
-        site.rendering.describe(request, match, response)
+def _repeats(site: Site, request: Request, response: Response, form: ResponseForm) -> bool:
+    """Gives a response the complete head of an equal one; returns False if there is none."""
+    return form.repeat_head(response, request.own_headers, site.variant(request), request.id)
 
 
 def _failure(request: Request, error: BaseException) -> StatusError:

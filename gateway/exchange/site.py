@@ -1,5 +1,6 @@
 """The site: an immutable snapshot of everything that one configuration needs to serve requests."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -74,7 +75,10 @@ class Site:
         self.rendering = rendering = Rendering(transcoder, rules, config)
         self.transcoder = transcoder
         self.policies = policies
-        self.limits, self.compression = config.limits, config.compression
+        self.limits = config.limits
+        self.compression = options = config.compression
+        self.compressed_from_bytes = options.min_bytes if options.enabled else sys.maxsize
+        """The size from which bodies are compressed."""
         self.checks = tuple(ring.checks)
         self.hooks = tuple(ring.hooks)
         self.endpoints = endpoints or EndpointRegistry()

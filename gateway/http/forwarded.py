@@ -9,7 +9,7 @@ from gateway.config.client_networks import Networks
 from gateway.config.forwarded import ForwardedOptions
 from gateway.config.grammar import AUTHORITY
 from gateway.http.messages import Request
-from gateway.transcoding.metadata import encoded
+from gateway.http2.headers import literal_start, string
 
 _UNKNOWN = "unknown"
 # A client can send thousands through a trusted proxy, and each must be parsed.
@@ -53,7 +53,7 @@ class Forwarding:
 
     def _encode(self, peer: str, host: str) -> bytes:
         entries = _entries(peer, host, self._scheme)
-        block = b"".join([encoded(name, text) for name, text in entries])
+        block = b"".join([literal_start(name) + string(text.encode()) for name, text in entries])
         if self._block_count >= _REMEMBERED:
             self._blocks.clear()
             self._block_count = 0

@@ -195,16 +195,18 @@ class HeaderFields:
     """
 
     __slots__ = (
-        *("_block", "_by_name", "_different", "_lines", "_raw", "_rules", "accept"),
-        *("accept_encoding", "are_checked", "content_length", "content_type", "expect", "form"),
-        *("host", "is_conditional", "is_encoded", "is_parsed", "metadata", "request_id", "roles"),
-        *("timeout", "traceparent", "user_agent"),
+        *("_by_name", "_different", "_lines", "_raw", "accept", "accept_encoding"),
+        *("are_checked", "block", "block_rules", "content_length", "content_type", "expect"),
+        *("form", "host", "is_conditional", "is_encoded", "is_parsed", "is_plain", "metadata"),
+        *("request_id", "roles", "timeout", "traceparent", "user_agent"),
     )
 
     content_length: int
     """The stated length in bytes; set only with `lines`."""
     is_conditional: bool
     """True if there are conditions with entity tags."""
+    is_plain: bool
+    """True if neither a condition nor Authorization is among them, as far as it is known."""
     roles: int
     """The roles of the names in them; all of them for fields from the parser."""
 
@@ -220,8 +222,7 @@ class HeaderFields:
 
         Instead of all lines, a `form` can be given, and those that are `different`, in its holes.
         """
-        self._by_name, self._raw = by_name, raw
-        self._lines = lines
+        self._by_name, self._raw, self._lines = by_name, raw, lines
         self.form, self._different = form, different
         self.is_parsed = by_name is not None
         """True for fields from the parser, which have no lines."""
@@ -251,9 +252,9 @@ class HeaderFields:
         """True if the header checks of the ring have accepted them."""
         self.metadata: Metadata | None = None
         """The metadata for back ends, once it has been computed; copy it, do not change it."""
-        self._block = b""
-        self._rules: MetadataRules | None = None
-        """The rules by which `_block` was encoded."""
+        self.block = b""
+        self.block_rules: MetadataRules | None = None
+        """The rules by which `block`, the last result of `encode`, was made; None before."""
         if by_name is not None:
             self._read(by_name)
         if lines is not None:
@@ -262,16 +263,12 @@ class HeaderFields:
                 if role:
                     self.roles |= role
                     self._take(role, line.text)
+        self.is_plain = not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
     def may_be_conditional(self) -> bool:
         """False if no condition is among them (RFC 9110 section 13.1)."""
         return bool(self.roles & _CONDITIONS)
-
-    @property
-    def is_plain(self) -> bool:
-        """True if neither a condition nor Authorization is among them, as far as it is known."""
-        return not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
     def lines(self) -> list[HeaderLine]:
@@ -303,18 +300,17 @@ class HeaderFields:
         if self.form is not None and self._different is not None:
             line = self.form.line(lower_name, self._different)
             return None if line is None else line.text
-        found = [line.text for line in self.lines if line.name.lower == lower_name]
-        return found[0] if found else None
+        if self._lines is not None:
+            for line in self._lines:
+                if line.name.lower == lower_name:
+                    return line.text
+        return None
 
     def count(self, lower_name: bytes) -> int:
         """Returns the number of fields with a name in lower case."""
         if self.is_parsed:
             return [name.lower() for name, _ in self._raw].count(lower_name)
         return len([True for line in self.lines if line.name.lower == lower_name])
-
-    def block_for(self, rules: MetadataRules) -> bytes | None:
-        """Returns the result of `encode` for these rules, if it was called for them last."""
-        return self._block if self._rules is rules else None
 
     def encode(self, rules: MetadataRules, rest: bytes) -> bytes | None:
         """Returns the metadata of these fields, encoded for HTTP/2 (RFC 7541), and then `rest`.
@@ -330,8 +326,8 @@ class HeaderFields:
         if parts is None:
             return None
         parts.append(rest)
-        self._block, self._rules = b"".join(parts), rules
-        return self._block
+        self.block, self.block_rules = b"".join(parts), rules
+        return self.block
 
     def _read(self, by_name: Mapping[str, str]) -> None:
         get = by_name.get

@@ -48,7 +48,6 @@ class Connection(Outgoing):
         self._header_bytes = decoder.max_bytes
         self._decoder = decoder
         self._known = self._decoder.known
-        self._room = CONNECTION_WINDOW
         self._skip_bytes = 0
         """The rest of a frame that is too large; it is dropped as it comes."""
         # The only kind of frame that may come next, or None for any.
@@ -83,6 +82,9 @@ class Connection(Outgoing):
             self._skip_bytes -= skipped
             data = data[skipped:]
         try:
+            if not self._buffer:
+                self._receive(data, 0)
+                return
             for buffer, at in incoming.stretches(self._buffer, data):
                 self._receive(buffer, at)
         except ConnectionFailed as failure:
@@ -137,7 +139,8 @@ class Connection(Outgoing):
     def _on_whole(self, buffer: bytes, start: int, at: int, stream_id: int, block: bytes) -> int:
         """Takes a reply whose frames all follow its headers; returns its end, or 0 if it is none.
 
-        Most replies are three frames that come at once: that costs a third less.
+        Most replies are three frames that come at once: that costs a third less. Frame by frame,
+        one with blocks that cannot be decoded fails as it has to.
         """
         bounds = incoming.whole_reply(buffer, at, buffer[start - 4 : start])
         stream = self.streams.get(stream_id)
@@ -146,10 +149,14 @@ class Connection(Outgoing):
         ends, over = bounds
         at += frames.HEAD_BYTES
         size = ends - at
-        headers, trailers = self._known(block), self._known(buffer[ends + frames.HEAD_BYTES : over])
-        if headers is None or trailers is None or headers.interim:
-            return 0
         if not 0 < size <= frames.DEFAULT_FRAME_SIZE or size > stream.room:
+            return 0
+        try:
+            headers = self._decoded(block)
+            trailers = self._decoded(buffer[ends + frames.HEAD_BYTES : over])
+        except HeaderError:
+            return 0
+        if headers.interim:
             return 0
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
@@ -274,16 +281,6 @@ class Connection(Outgoing):
         else:
             self._flood_guard.note_idle()
 
-    def _make_room(self) -> None:
-        """Opens the connection's window again, even for slow readers, who would hold back others.
-
-        The data that waits for each reader is limited by its stream's window.
-        """
-        if self._room < 0:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window was overrun")
-        self.output.append(frames.window_update(0, CONNECTION_WINDOW - self._room))
-        self._room = CONNECTION_WINDOW
-
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         ended = bool(flags & frames.END_STREAM)
         if flags & (frames.PADDED | frames.PRIORITIZED):
@@ -312,10 +309,8 @@ class Connection(Outgoing):
             self._flood_guard.note_idle()
             self._check_was_open(stream_id)
             return
-        if self._known(block) is None:
-            self._work -= len(block) // _BLOCK_BYTES_A_FRAME
         try:
-            headers: HeaderBlock = self._decoder.decode(block)
+            headers = self._decoded(block)
         except HeadersTooLargeError:
             self._on_oversized(stream_id, ended=ended)
             return
@@ -327,6 +322,14 @@ class Connection(Outgoing):
         elif headers.interim:
             self._flood_guard.note_idle(1 + len(block) // _BLOCK_BYTES_A_FRAME)
         stream.listener.on_headers(headers, ended=ended)
+
+    def _decoded(self, block: bytes) -> HeaderBlock:
+        """Decodes a block, and counts the work for one that was not seen before."""
+        found: HeaderBlock | None = self._known(block)
+        if found is None:
+            self._work -= len(block) // _BLOCK_BYTES_A_FRAME
+            found = self._decoder.decode(block)
+        return found
 
     def _on_oversized(self, stream_id: int, *, ended: bool) -> None:
         """Ends a stream whose headers or trailers are too large, and it alone.

@@ -41,9 +41,8 @@ class HeaderBlock:
 
     __slots__ = ("interim",)
 
-    def __init__(self, *, interim: bool) -> None:
-        self.interim = interim
-        """True for a 1xx response, which another one follows (RFC 9110 section 15.2)."""
+    interim: bool
+    """True for a 1xx response, which another one follows (RFC 9110 section 15.2)."""
 
 
 Block = TypeVar("Block", bound=HeaderBlock)
@@ -131,7 +130,9 @@ class HeaderDecoder(ABC, Generic[Block]):
         fields: list[tuple[bytes, bytes]] = []
         left, start = self.max_bytes, 0
         while start < len(block):
-            end = _piece(block, start)
+            end = len(block)
+            if end - start > _PIECE_BYTES:
+                end = _piece(block, start)
             self._decoder.max_header_list_size = left
             for name, value, *_ in self._decoder.decode(block[start:end], raw=True):
                 fields.append((name, value))
@@ -148,8 +149,6 @@ def _piece(block: bytes, start: int) -> int:
         HeaderError: an integer is too large.
     """
     at, end = start, len(block)
-    if end - start <= _PIECE_BYTES:
-        return end
     while at < end and at - start < _PIECE_BYTES:
         first = block[at]
         if first & 0x80:  # all of it is in the table (RFC 7541 section 6.1)

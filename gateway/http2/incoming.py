@@ -86,13 +86,6 @@ def read_goaway(stream_id: int, payload: bytes) -> tuple[int, ErrorCode, bool]:
     return last, known_code(payload[4:8]), payload[4:] == _TOO_MANY_PINGS
 
 
-def read_increment(payload: bytes) -> int:
-    """The number of bytes by which a WINDOW_UPDATE opens a window."""
-    if len(payload) != 4:
-        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a window update has 4 bytes")
-    return int.from_bytes(payload, "big") & 0x7FFFFFFF
-
-
 def read_reset(payload: bytes) -> ErrorCode:
     """The code of a RST_STREAM."""
     if len(payload) != 4:

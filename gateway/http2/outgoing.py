@@ -43,6 +43,8 @@ class Outgoing:
         self._work = 0
         """The frames that may still be taken in this turn."""
         self._flood_guard = incoming.FloodGuard(clock)
+        # Bytes a peer may send on all streams, before the window is opened again.
+        self._room = CONNECTION_WINDOW
         # Bytes a peer may still send on streams that were reset, before it receives the reset.
         self._late_room = 0
 
@@ -177,6 +179,16 @@ class Outgoing:
         """Counts work that one frame caused in addition to its own."""
         self._work -= work
 
+    def _make_room(self) -> None:
+        """Opens the connection's window again, even for slow readers, who would hold back others.
+
+        The data that waits for each reader is limited by its stream's window.
+        """
+        if self._room < 0:
+            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window was overrun")
+        self.output.append(frames.window_update(0, CONNECTION_WINDOW - self._room))
+        self._room = CONNECTION_WINDOW
+
     def ping(self) -> None:
         """Pings the peer; any frame that it sends next shows that it is alive."""
         self.output.append(frames.ping(bytes(8), ack=False))
@@ -241,7 +253,9 @@ class Outgoing:
 
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         self._flood_guard.note_idle()
-        increment = incoming.read_increment(payload)
+        if len(payload) != 4:
+            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a window update has 4 bytes")
+        increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         stream = self.streams.get(stream_id)
         if stream_id == 0:
             self._widen(increment)

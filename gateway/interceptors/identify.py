@@ -7,7 +7,7 @@ from typing import Final
 from gateway.call import Call, Check, Metadata, Principal
 from gateway.config.auth import IdentityOptions
 from gateway.http2.headers import literal_start, string
-from gateway.transcoding.metadata import NOT_METADATA, encoded
+from gateway.transcoding.metadata import NOT_METADATA
 
 Statement = Callable[[Principal, str], str]
 """Makes a signed statement of the identity of a principal, for one service."""
@@ -50,7 +50,8 @@ class Identify(Check):
                 if head is None:
                     call.metadata.append((name, stated))
                 else:
-                    head.add([(name, stated)], encoded(name, stated))
+                    block = literal_start(name) + string(stated.encode("ascii"))
+                    head.add([(name, stated)], block)
 
     def _learn(self, principal: Principal) -> "_Identity":
         if len(self._known) >= _MOST:

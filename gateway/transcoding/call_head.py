@@ -12,7 +12,10 @@ class CallHead:
     Most calls reach their back end without a look at their metadata, so it is only encoded.
     """
 
-    __slots__ = ()
+    __slots__ = ("is_plain",)
+
+    is_plain: bool
+    """True if the request certainly has no condition and no Authorization."""
 
     def block(self) -> bytes:
         """Returns the metadata as fields of HTTP/2 (RFC 7541); empty if it is not encoded."""
@@ -33,10 +36,6 @@ class CallHead:
     def query(self) -> str:
         """Returns the raw query of the request, without `?`."""
         raise NotImplementedError
-
-    def is_plain(self) -> bool:
-        """True if it certainly has no condition and no Authorization."""
-        return False
 
     def header(self, lower_name: bytes) -> str | None:
         """Returns the first header field of the request with this name, which is no list."""

@@ -232,18 +232,6 @@ class MetadataRules:
         return name
 
 
-def encoded(name: str, value: str) -> bytes:
-    """Returns metadata that the gateway makes itself, of ASCII, as a field of HTTP/2 (RFC 7541)."""
-    start = _OWN_STARTS.get(name)
-    if start is None:
-        start = _OWN_STARTS[name] = literal_start(name)
-    return start + string(value.encode("ascii"))
-
-
-_OWN_STARTS: Final[dict[str, bytes]] = {}
-"""The fields of the few names that the gateway sets, up to their values."""
-
-
 class _Names:
     """Maps a name to the name under which it is sent, or to None if it is dropped."""
 

@@ -70,16 +70,41 @@ class RulesError(StartUpError):
         self.diagnostics = diagnostics
 
 
-class _Plan:
+class Plan:
     """The compiled parts of one binding, made for its first request."""
 
-    __slots__ = ("decoder", "encode", "in_protobuf")
+    __slots__ = ("_binding", "_in_protobuf", "_serves_all", "decoder", "encode")
 
-    def __init__(self, decoder: RequestDecoder, encode: Encode) -> None:
-        self.decoder = decoder
-        self.encode = encode
-        self.in_protobuf: dict[str, Encode] = {}
+    def __init__(
+        self, binding: Binding, decoder: RequestDecoder, encode: Encode, *, serves_all: bool
+    ) -> None:
+        """With `serves_all`, a client that accepts no available encoding gets JSON."""
+        self._binding = binding
+        self._serves_all = serves_all
+        self._in_protobuf: dict[str, Encode] = {}
         """The encoders of the media types of protobuf."""
+        self.decoder = decoder
+        """The decoder of request messages."""
+        self.encode = encode
+        """The encoder of replies as JSON or, where the rule says so, raw."""
+
+    def encoder(self, accept: str | None) -> Encode:
+        """Chooses the encoder of a reply by the client's Accept header.
+
+        Raises:
+            StatusError: HTTP status 406 if the client accepts no available encoding.
+        """
+        if accept is None or self._binding.answers_raw:
+            return self.encode
+        chosen = preferred(accept)
+        if chosen is None and not self._serves_all:
+            raise not_acceptable(accept)
+        if chosen is None or chosen == JSON:
+            return self.encode
+        known = self._in_protobuf.get(chosen)
+        if known is None:
+            known = self._in_protobuf[chosen] = protobuf_encoder(self._binding, chosen)
+        return known
 
 
 class Transcoder:
@@ -107,7 +132,7 @@ class Transcoder:
         self._takes_url_encoded = config.query.form_bodies
         self._serves_all = config.json_.serves_unacceptable
         self._shape = config.errors
-        self._plans: dict[Binding, _Plan] = {}
+        self._plans: dict[Binding, Plan] = {}
         self.has_system_parameters = config.resources.system_parameters or any(
             binding.method.system_parameters for binding in self.bindings
         )
@@ -150,25 +175,16 @@ class Transcoder:
     def encoder(
         self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
     ) -> Encode:
-        """Chooses the encoder of a reply by the client's Accept header.
+        """Chooses the encoder of a reply as `Plan.encoder`; one that makes JSON has a `form`.
 
         Raises:
             StatusError: HTTP status 406 if the client accepts no available encoding.
         """
-        plan = self._plan(match)
-        if match.target.answers_raw or (accept is None and form is None):
-            return plan.encode
-        chosen = JSON if accept is None else preferred(accept)
-        if chosen is None and self._serves_all:
-            chosen = JSON
-        if chosen is None:
-            raise not_acceptable(accept or "")
-        if chosen != JSON:
-            known = plan.in_protobuf.get(chosen)
-            return known or plan.in_protobuf.setdefault(
-                chosen, protobuf_encoder(match.target, chosen)
-            )
-        return plan.encode if form is None else self._encoder_of(match.target, form)
+        plan = self.plan(match)
+        encode = plan.encoder(accept)
+        if form is None or encode is not plan.encode or match.target.answers_raw:
+            return encode
+        return self._encoder_of(match.target, form)
 
     def framing(
         self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
@@ -180,7 +196,7 @@ class Transcoder:
         Raises:
             StatusError: HTTP status 406 if the client accepts no available framing.
         """
-        plan = self._plan(match)
+        plan = self.plan(match)
         if match.target.answers_raw:
             return None, plan.encode
         framing = choose_framing(accept, self._framings)
@@ -198,10 +214,6 @@ class Transcoder:
         encode = plan.encode if form is None else self._encoder_of(match.target, form)
         return framing, _wrapped(encode) if self._wraps else encode
 
-    def decoder(self, match: RouteMatch) -> RequestDecoder:
-        """Returns the decoder of the binding's request messages."""
-        return self._plan(match).decoder
-
     def decode(self, match: RouteMatch, query: str, content_type: str | None, body: bytes) -> bytes:
         """Decodes a request to the wire bytes of its message.
 
@@ -209,7 +221,7 @@ class Transcoder:
             StatusError: INVALID_ARGUMENT, with HTTP status 415 if the body's media type is not
             accepted.
         """
-        return self._plan(match).decoder.decode(match.captures, query, content_type, body)
+        return self.plan(match).decoder.decode(match.captures, query, content_type, body)
 
     def stream_decoder(
         self, match: RouteMatch, query: str, content_type: str | None, limit_bytes: int
@@ -222,7 +234,7 @@ class Transcoder:
             StatusError: INVALID_ARGUMENT for an invalid URL, or HTTP status 415 for the body's
             type.
         """
-        decoder, captures = self._plan(match).decoder, match.captures
+        decoder, captures = self.plan(match).decoder, match.captures
         form = decoder.form
         if form is not None and content_type is not None and is_form(content_type):
             return FormStreamDecoder(
@@ -250,7 +262,7 @@ class Transcoder:
         Raises:
             StatusError: INVALID_ARGUMENT for an invalid URL.
         """
-        decoder = self._plan(match).decoder
+        decoder = self.plan(match).decoder
         return MessageDecoder(
             decoder.decode_url(match.captures, query),
             decoder.message_reader(match.captures, protobuf=protobuf),
@@ -262,7 +274,7 @@ class Transcoder:
         Raises:
             StatusError: INTERNAL if the message has no JSON form.
         """
-        return self._plan(match).encode(message)
+        return self.plan(match).encode(message)
 
     def encode_error(self, error: StatusError, accept: str | None = None) -> Payload:
         """Encodes a failure in the configured shape; never raises.
@@ -311,7 +323,7 @@ class Transcoder:
 
         That is a field path or, for a system parameter, its name.
         """
-        found = self._plan(match).decoder.explain(match.captures, query)
+        found = self.plan(match).decoder.explain(match.captures, query)
         names = self._names_of(match.target.method)
         return found if names is None else found + names.explain(query)
 
@@ -319,7 +331,8 @@ class Transcoder:
         """Writes a request message as JSON, for people."""
         return self._codec.writer(match.target.method.input)(message)
 
-    def _plan(self, match: RouteMatch) -> _Plan:
+    def plan(self, match: RouteMatch) -> Plan:
+        """Returns the compiled parts of the binding."""
         try:
             return self._plans[match.target]
         except KeyError:
@@ -341,12 +354,12 @@ class Transcoder:
             self._other_forms[binding, form] = encode
         return encode
 
-    def _compile(self, binding: Binding) -> _Plan:
+    def _compile(self, binding: Binding) -> Plan:
         config = self._config
         decode = LenientDecoder if config.json_.text_after.is_ignored else RequestDecoder
         decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec)
-        plan = self._plans[binding] = _Plan(decoder, encode)
+        plan = self._plans[binding] = Plan(binding, decoder, encode, serves_all=self._serves_all)
         return plan
 
 

@@ -112,8 +112,11 @@ class RestDialect:
         if self._transcoder.has_system_parameters:
             asked = self._transcoder.asked(match, request.query, request.headers)
             accept, form = asked.media_type_or(accept), asked.form
-        encode = self._transcoder.encoder(match, accept, form)
-        source = RequestMessage(self._transcoder.decoder(match), request, match)
+        plan = self._transcoder.plan(match)
+        encode = plan.encoder(accept)
+        if form is not None:
+            encode = self._transcoder.encoder(match, accept, form)
+        source = RequestMessage(plan.decoder, request, match)
         call = self._calls.open(request, method, started_s, source=source)
         request.open_call = call
         pending = self._chains[method](call)

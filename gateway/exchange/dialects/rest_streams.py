@@ -199,7 +199,7 @@ class RestStreams:
             begin = partial(self._read_body, request, match)
             messages = partial(request_messages, request, begin)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
-        source = RequestMessage(self._transcoder.decoder(match), request, match)
+        source = RequestMessage(self._transcoder.plan(match).decoder, request, match)
         return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
 
     def _read_body(

@@ -36,7 +36,7 @@ from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
-from gateway.listeners.http1.response_bytes import is_plain, plain_response, response_bytes
+from gateway.listeners.http1.response_bytes import plain_response, response_bytes
 from gateway.listeners.http1.serving_connection import ServingConnection
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
@@ -347,9 +347,11 @@ class HttpProtocol(ServingConnection):
         """Sends a complete response; returns True if the connection stays open for another."""
         keeps_open, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
-        if not (connection or head_only) and is_plain(response) and self.transport is not None:
-            self._write_batch.add(self.transport, plain_response(response, self._port.date))
-            return keeps_open
+        if not (connection or head_only) and self.transport is not None:
+            plain = plain_response(response, self._port.date)
+            if plain is not None:
+                self._write_batch.add(self.transport, plain)
+                return keeps_open
         accepted = ",".join(message.headers.getall("TE", ())).lower() if response.trailers else ""
         with_trailers = "trailers" in accepted and message.version >= (1, 1)
         self._send(response, connection, head_only=head_only, trailer=with_trailers)

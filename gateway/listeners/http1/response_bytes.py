@@ -52,18 +52,20 @@ def response_bytes(
     return head.encode("latin-1"), body
 
 
-def is_plain(response: Response) -> bool:
-    """True if `plain_response` can serialize it, on a connection that stays open."""
-    status = response.status
-    if status != 200 and (status in _WITHOUT_CONTENT or status not in _STATUS_LINES):
-        return False
-    return not response.trailers and len(response.body) <= MAX_JOINED_BYTES
+def plain_response(response: Response, date: str) -> bytes | None:
+    """Returns the same bytes as `response_bytes`, in one piece and with fewer checks.
 
-
-def plain_response(response: Response, date: str) -> bytes:
-    """Returns the same bytes as `response_bytes` for a plain response, with fewer checks."""
+    The connection stays open. Returns None for a response that has more than a usual one.
+    """
     kind, body, status = response.content_type, response.body, response.status
-    start = _OK_DATE if status == 200 else f"{_STATUS_LINES[status]}Date: "
+    if status == 200:
+        start = _OK_DATE
+    elif status in _WITHOUT_CONTENT or status not in _STATUS_LINES:
+        return None
+    else:
+        start = f"{_STATUS_LINES[status]}Date: "
+    if response.trailers or len(body) > MAX_JOINED_BYTES:
+        return None
     date = response.date or date
     # As machine code, an f-string copies character by character, and `join` whole texts.
     if response.sent is not None:

@@ -38,14 +38,18 @@ def compile_captures(
 
 
 def plain_captures(template: Template) -> Captures | None:
-    """Makes the reader of unescaped segments, with one call; None if some must be joined."""
-    if not template.variables or any(variable.many_segments for variable in template.variables):
+    """Makes the reader of unescaped segments, with one call; None if that is not possible."""
+    variables = template.variables
+    joins = any(variable.many_segments for variable in variables)
+    if not variables or (joins and (len(variables) > 1 or template.deep_at is not None)):
         return None
-    numbers = [variable.start + 1 for variable in template.variables]
-    if len(numbers) == 1:
-        (only,) = numbers
-        return lambda segments: (segments[only],)
-    return itemgetter(*numbers)
+    starts = [variable.start + 1 for variable in variables]
+    if len(variables) > 1:
+        return itemgetter(*starts)
+    start, end = starts[0], variables[0].end + 1
+    if joins:
+        return lambda segments: ("/".join(segments[start:end]),)
+    return lambda segments: (segments[start],)
 
 
 def _compile_variable(

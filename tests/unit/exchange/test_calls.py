@@ -70,9 +70,10 @@ def test_metadata_is_encoded_only_for_a_call_that_leaves() -> None:
     refused = calls.open(
         Request("GET", "/", fields, PEER), schema().methods["front.v1.Front.GetItem"], 0.0
     )
-    assert fields.block_for(calls._rules) is None
+    assert [fields.block_rules, fields.block] == [None, b""]
     assert refused.unread_metadata is not None
-    assert fields.block_for(calls._rules)
+    assert fields.block_rules is calls._rules
+    assert fields.block
 
 
 @pytest.mark.parametrize(

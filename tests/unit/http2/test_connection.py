@@ -574,6 +574,31 @@ def test_what_comes_at_once_is_told_as_if_it_came_in_bits(rest: Callable[[int], 
     assert told[0] == told[1]
 
 
+def test_a_whole_reply_is_told_in_one_step_although_its_headers_are_new() -> None:
+    class Whole(Ear):
+        def on_whole(
+            self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders
+        ) -> None:
+            self.told.append((headers.http_status, data, trailers.grpc_status))
+
+    connection, ear = Connection(ResponseDecoder()), Whole()
+    connection.receive(peer.settings())
+    stream = connection.open(peer.block((":path", "/x")), ear)
+    connection.receive(
+        peer.response(stream.id) + peer.data(stream.id, b"abc") + peer.trailers(stream.id)
+    )
+    assert ear.told == [("200", b"abc", 0)]
+
+
+def test_a_whole_reply_with_malformed_trailers_ends_the_connection(connection: Connection) -> None:
+    stream, ear = start(connection)
+    sent(connection)
+    rest = peer.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream.id, b"\xff")
+    with pytest.raises(ConnectionFailed, match="malformed"):
+        connection.receive(peer.response(stream.id) + peer.data(stream.id, b"abc") + rest)
+    assert ear.told[1:] == [("data", b"abc", False), ("failed", None, False)]
+
+
 def test_whole_replies_use_up_windows_that_are_opened_again(connection: Connection) -> None:
     body = bytes(frames.DEFAULT_FRAME_SIZE)
     for _ in range(2 * CONNECTION_WINDOW // len(body)):

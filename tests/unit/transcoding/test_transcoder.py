@@ -100,7 +100,10 @@ def test_which_bodies_are_raw_is_known_from_the_rule(
     shelves: Transcoder, request_line: str, answers: bool, takes: bool
 ) -> None:
     found = match(shelves, request_line)
-    assert (found.target.answers_raw, shelves.decoder(found).takes_raw_body) == (answers, takes)
+    assert (found.target.answers_raw, shelves.plan(found).decoder.takes_raw_body) == (
+        answers,
+        takes,
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class WebSocketDialect:
             StatusError: the handshake is invalid, or a guard rejects the call.
             CancelledError: the client has disconnected.
         """
-        if match.target.answers_raw or self._transcoder.decoder(match).takes_raw_body:
+        if match.target.answers_raw or self._transcoder.plan(match).decoder.takes_raw_body:
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = accept_handshake(request, self._options)
         is_protobuf = handshake.is_protobuf

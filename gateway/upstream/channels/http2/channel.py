@@ -193,14 +193,24 @@ class Http2Channel(CallOwner):
         self, call: RpcCall, block: bytes, request: bytes | Sender, deadline_s: float | None
     ) -> None:
         socket = call.socket
-        limit_bytes = socket.connection.max_header_bytes
+        connection = socket.connection
+        limit_bytes = connection.max_header_bytes
         # Decodes hardly any block: a list is never three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
-        if isinstance(request, bytes):
-            self._open_whole(call, block, request)
+        if not isinstance(request, bytes):
+            call.stream = connection.open(block, call)
         else:
-            call.stream = socket.connection.open(block, call)
+            if self._gzips:
+                prefix, message = self._frame(request)
+            else:  # gRPC's prefix: not compressed, and the length
+                prefix, message = len(request).to_bytes(5, "big"), request
+            call.sent_bytes = len(message)
+            if len(message) <= JOINED_BYTES:
+                call.stream = connection.open_whole(block, prefix + message, call)
+            else:
+                call.stream = connection.open(block, call)
+                connection.send_message(call.stream, prefix, message, end=True)
         self._calls.add(call)
         if deadline_s is not None:
             call.deadline_s = deadline_s
@@ -209,19 +219,6 @@ class Http2Channel(CallOwner):
         socket.flush_soon()
         if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
             request.send_on(call)
-
-    def _open_whole(self, call: RpcCall, block: bytes, request: bytes) -> None:
-        connection = call.socket.connection
-        if self._gzips:
-            prefix, message = self._frame(request)
-        else:  # gRPC's prefix: not compressed, and the length
-            prefix, message = len(request).to_bytes(5, "big"), request
-        call.sent_bytes = len(message)
-        if len(message) <= JOINED_BYTES:
-            call.stream = connection.open_whole(block, prefix + message, call)
-        else:
-            call.stream = connection.open(block, call)
-            connection.send_message(call.stream, prefix, message, end=True)
 
     def over(self, call: RpcCall) -> None:
         """Counts a call no more, and lets the next one begin."""

@@ -237,7 +237,7 @@ class ResponseHeaders(HeaderBlock):
         http_status, status = own.get(":status", ""), own.get("grpc-status")
         length = own.get("content-length", "")
         malformed = malformed or (length != "" and not _LENGTH.fullmatch(length))
-        super().__init__(interim=http_status.startswith("1"))
+        self.interim = http_status.startswith("1")
         self.http_status = http_status
         self.malformed = malformed
         """True if a name or a value is not valid (RFC 9113 section 8.2.1)."""
@@ -250,7 +250,9 @@ class ResponseHeaders(HeaderBlock):
         self.encoding = own.get("grpc-encoding", "identity")
         self.grpc_status = -1 if malformed else None if status is None else _status(status)
         """None if there is none, negative if it is malformed."""
-        self.grpc_message = _message(own.get("grpc-message", ""))
+        message = own.get("grpc-message", "")
+        # Percent-decoded once; malformed escapes stay as they are.
+        self.grpc_message = unquote(message, errors="replace") if "%" in message else message
         self.metadata = metadata
         self.content_length = int(length) if length and not malformed else -1
         """The bytes that the body has to have, negative if that is not stated."""
@@ -292,11 +294,6 @@ class ResponseDecoder(HeaderDecoder[ResponseHeaders]):
 def _status(text: str) -> int:
     """grpc-status as a number; text that is none becomes a negative one."""
     return int(text) if _STATUS.fullmatch(text) else -1
-
-
-def _message(text: str) -> str:
-    """grpc-message, percent-decoded once; malformed escapes stay as they are."""
-    return unquote(text, errors="replace") if "%" in text else text
 
 
 def _binary(text: str) -> bytes:

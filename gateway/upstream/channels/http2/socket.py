@@ -255,10 +255,12 @@ class Http2Socket(asyncio.Protocol):
             return
         connection = self.connection
         if connection.output and not self._paused:
-            if connection.has_large and not self._is_secured:
-                self._transport.writelines(connection.take_pieces())
-            else:  # TLS would make a record of each piece
-                self._transport.write(connection.take_output())
+            is_joined = self._is_secured or not connection.has_large
+            pieces = connection.take_pieces()
+            if is_joined:  # TLS would make a record of each piece
+                self._transport.write(b"".join(pieces))
+            else:
+                self._transport.writelines(pieces)
         if self.connection.draining and not self.connection.streams:
             self._end_transport()
 
