@@ -29,7 +29,7 @@ from gateway.upstream.channels.failures import (
 from gateway.upstream.channels.http2.calls import UnaryCall
 from gateway.upstream.endpoints import Endpoints, Member
 from gateway.upstream.interfaces import EndpointReport
-from gateway.upstream.measure import Measured
+from gateway.upstream.measure import Measure
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh
 from gateway.upstream.retrying import Retrying
@@ -67,7 +67,6 @@ class Balanced:
         self._is_closed = False
         self._called_s = clock()
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.measures_calls = True  # see `MeasuringChannel`
         self.key_of: Callable[[Call], int] | None = None
         """Makes the key of a call, if the endpoint is chosen by it; see `UpstreamChannel`."""
         self.watch: WatchRepeats = UNWATCHED
@@ -88,11 +87,12 @@ class Balanced:
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
-        measured: Measured | None = None,
+        call: Call | None = None,
+        measure: Measure | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, or on others if no back end processes it there.
 
-        `key` chooses the endpoint if `key_of` is set; `measured` is told how the call ends.
+        `key` chooses the endpoint if `key_of` is set; `measure` is told how `call` ends.
         """
         began_s = started_s = self._called_s = self._clock()
         first: StatusError | None = None
@@ -124,11 +124,11 @@ class Balanced:
         except BaseException as error:
             if isinstance(sent, UnaryCall) and isinstance(error, asyncio.CancelledError):
                 sent.give_up()
-            if measured is not None:
-                measured[1].ended(measured[0], error, began_s)
+            if call is not None and measure is not None:
+                measure.ended(call, error, began_s)
             raise
-        if measured is not None:
-            measured[1].ended(measured[0], reply, began_s)
+        if call is not None and measure is not None:
+            measure.ended(call, reply, began_s)
         return reply
 
     async def resolve(self) -> None:

@@ -5,11 +5,11 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 
-from gateway.call import CallMetadata, Reply, RequestBytes
+from gateway.call import Call, CallMetadata, Reply, RequestBytes
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
-from gateway.upstream.measure import Measured
+from gateway.upstream.measure import Measure
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.retrying import Hedging, Retrying
 
@@ -33,14 +33,14 @@ class Hedged(Balanced):
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
-        measured: Measured | None = None,
+        call: Call | None = None,
+        measure: Measure | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
         hedging = self.hedging_of(method) if isinstance(request, bytes) else None
         if hedging is None or not isinstance(request, bytes):
-            return await super().call(method, request, metadata, timeout_s, key, measured)
-        if measured is not None:
-            call, measure = measured
+            return await super().call(method, request, metadata, timeout_s, key, call, measure)
+        if call is not None and measure is not None:
             return await measure(
                 call, lambda _: self.call(method, request, metadata, timeout_s, key)
             )

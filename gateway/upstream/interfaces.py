@@ -13,7 +13,6 @@ from gateway.schema.catalog import Method
 from gateway.status import StatusError
 from gateway.upstream.channels.failures import AnyRequest
 from gateway.upstream.endpoint import State
-from gateway.upstream.measure import Measured
 from gateway.upstream.watched_messages import WatchedMessages
 
 
@@ -198,26 +197,6 @@ class ChecksMethods(Protocol):
         Raises:
             StartUpError: they do not go together.
         """
-        ...
-
-
-@runtime_checkable
-class MeasuringChannel(Protocol):
-    """A channel that tells how calls end, which costs less than a stage of the chain."""
-
-    measures_calls: bool
-    """True; it is looked for, because signatures are not compared."""
-
-    def call(  # noqa: PLR0917 - a call and its parts
-        self,
-        method: Method,
-        request: RequestBytes,
-        metadata: CallMetadata,
-        timeout_s: float | None,
-        key: int | None = None,
-        measured: Measured | None = None,
-    ) -> Awaitable[Reply]:
-        """Calls `method` once, and has its end measured; see `UpstreamChannel.call`."""
         ...
 
 

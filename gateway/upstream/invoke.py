@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from gateway.call import Call, Deadline, Handler, Reply, chain
 from gateway.schema.catalog import Method
+from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import late_before_sending
-from gateway.upstream.interfaces import MeasuringChannel, UpstreamChannel
+from gateway.upstream.interfaces import UpstreamChannel
 from gateway.upstream.measure import Measure
 
 Clock = Callable[[], float]
@@ -23,10 +24,9 @@ def invoke(
     The one message of a call has been decoded by the stage before (`interceptors/decode.py`).
     `measure` is told how each call ends.
     """
-    key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
+    if isinstance(channel, Balanced):
+        return _by_balanced(channel, clock, measure)
     if measure is not None:
-        if isinstance(channel, MeasuringChannel):
-            return _measured(channel, clock, measure, key_of)
         return chain([measure], invoke(channel, clock))
 
     def send(call: Call) -> Awaitable[Reply]:
@@ -34,6 +34,7 @@ def invoke(
         request = call.decoded if call.messages is None else call.messages
         return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
 
+    key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
     if not isinstance(channel, UpstreamChannel) or key_of is None:
         return send
     keyed = channel
@@ -48,13 +49,9 @@ def invoke(
     return send_by_key
 
 
-def _measured(
-    channel: MeasuringChannel,
-    clock: Clock,
-    measure: Measure,
-    key_of: Callable[[Call], int] | None,
-) -> Handler:
-    """The handler of a channel that tells `measure` how calls end."""
+def _by_balanced(channel: Balanced, clock: Clock, measure: Measure | None) -> Handler:
+    """The handler of the usual channel, which costs less: it is called without an interface."""
+    key_of = channel.key_of
 
     def send(call: Call) -> Awaitable[Reply]:
         timeout_s = None
@@ -63,12 +60,13 @@ def _measured(
             timeout_s = call.deadline.at_s - now_s
             if timeout_s <= 0:
                 late = late_before_sending()
-                measure.ended(call, late, now_s)
+                if measure is not None:
+                    measure.ended(call, late, now_s)
                 raise late
         request = call.decoded if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
         key = None if key_of is None else key_of(call)
-        return channel.call(call.method, request, metadata, timeout_s, key, (call, measure))
+        return channel.call(call.method, request, metadata, timeout_s, key, call, measure)
 
     return send
 

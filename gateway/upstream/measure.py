@@ -36,7 +36,7 @@ class Measure:
         self._opened: list[AddDuration | None] = [None] * len(Code)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Passes a call on, to channels that cannot tell how calls end; see `MeasuringChannel`."""
+        """Passes a call on, to channels that do not tell how calls end."""
         started_s = _now_s()
         try:
             reply = await proceed(call)
@@ -75,10 +75,6 @@ class Measure:
             add(now_s - started_s)
         if trace is not None and self._upstream is not None:
             trace.note_call(self._upstream, code, started_s, now_s)
-
-
-Measured = tuple[Call, Measure]
-"""A call, and what measures it."""
 
 
 def _why_cancelled(call: Call) -> Code:
