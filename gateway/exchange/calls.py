@@ -18,7 +18,7 @@ from gateway.policy.deadlines import Deadlines
 from gateway.schema.catalog import Method
 from gateway.status import Code, invalid_argument
 from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import Observer, Record
+from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.call_head import CallHead
@@ -324,7 +324,9 @@ class RequestLog:
         """Takes the paths of endpoints that are not recorded (`EndpointRegistry.unrecorded`)."""
         self._traces = traces
         self._unrecorded = unrecorded
-        self._observers = tuple([one.ended for one in observers])
+        self._observers = [
+            one if isinstance(one, CompiledObserver) else AnyObserver(one) for one in observers
+        ]
         self._masks = masks
 
     def note(  # noqa: PLR0917 - how a request ended
@@ -371,8 +373,8 @@ class RequestLog:
             request.first_byte_s,
             request.back_end_failed,
         )
-        for ended in self._observers:
-            ended(record)
+        for observer in self._observers:
+            observer.ended(record)
         record.forget_headers()
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from gateway.status import Code
 from gateway.telemetry.following import Following
 from gateway.telemetry.masking import mask_credentials
-from gateway.telemetry.record import Record, error_type
+from gateway.telemetry.record import CompiledObserver, Record, error_type
 from gateway.telemetry.shown_request import ShownRequest
 
 MOST: Final = 50
@@ -15,7 +15,7 @@ _MOST_LETTERS: Final = 200
 _CANCELLED: Final = "cancelled"
 
 
-class RecentFailures:
+class RecentFailures(CompiledObserver):
     """Keeps the last failures of the gateway and its back ends: no status from 400 to 499.
 
     Nor a request that its client gave up.

@@ -151,3 +151,22 @@ class Observer(Protocol):
     def ended(self, record: Record) -> None:
         """Receives one record."""
         ...
+
+
+class CompiledObserver:
+    """The base of the gateway's own observers: as machine code, each costs a request less."""
+
+    def ended(self, record: Record) -> None:
+        """Receives one record; see `Observer`."""
+        raise NotImplementedError
+
+
+class AnyObserver(CompiledObserver):
+    """Passes records to an observer of any class."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._ended = observer.ended
+
+    def ended(self, record: Record) -> None:
+        """Passes on one record."""
+        self._ended(record)

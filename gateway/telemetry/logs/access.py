@@ -23,7 +23,7 @@ from gateway.telemetry.logs.line_format import (
 )
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import CompiledObserver, Record
 from gateway.trace_context import ids_of
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.json.native import native_module
@@ -239,7 +239,7 @@ class _Last:
         self.outcome = -1
 
 
-class AccessLog:
+class AccessLog(CompiledObserver):
     """Writes a line for every request that has ended."""
 
     def __init__(self, writer: LogWriter, lines: AccessLines) -> None:

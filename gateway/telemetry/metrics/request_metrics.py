@@ -11,7 +11,7 @@ from gateway.telemetry.metrics.definitions import (
     SPLIT_CALLS,
 )
 from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric, Slot
-from gateway.telemetry.record import Record, error_type
+from gateway.telemetry.record import CompiledObserver, Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.
@@ -53,7 +53,7 @@ class _Last:
         self.children: _Children | None = None
 
 
-class RequestMetrics:
+class RequestMetrics(CompiledObserver):
     """Adds each ended request to three histograms: duration, size of the request, of the response.
 
     The cells of a combination of route, method, status and code are looked up once and kept, so

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from gateway.config.tracing import Kept, TracingOptions
 from gateway.status import Code
 from gateway.telemetry.event import about
-from gateway.telemetry.record import Record, error_type
+from gateway.telemetry.record import CompiledObserver, Record, error_type
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
@@ -48,7 +48,7 @@ class Sends(Protocol):
         """Closes the connection."""
 
 
-class SpanExporter:
+class SpanExporter(CompiledObserver):
     """Sends the spans of requests that were sampled, or that are kept because of how they ended."""
 
     def __init__(
