@@ -1,7 +1,8 @@
 """The catalog of methods: builds a `Schema` from one `FileDescriptorSet`."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar, cast
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -17,6 +18,8 @@ from gateway.config.selectors import complaint, matches, matches_service
 from gateway.schema.comments import NO_COMMENTS, Comments, collect_comments
 from gateway.schema.system_parameters import SystemParameter, SystemParameterRule
 from gateway.status import StartUpError
+
+T = TypeVar("T")
 
 _SAFE_LEVELS = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
 """The values of `idempotency_level` with which a call may be processed twice."""
@@ -150,6 +153,27 @@ class Method:
 
     def _idempotency_level(self) -> int:
         return MethodOptions.FromString(self.options[1]).idempotency_level
+
+
+class ByMethod(Generic[T]):
+    """Makes one thing for each method, once, and keeps none of a schema that was replaced."""
+
+    def __init__(self, make: Callable[[Method], T]) -> None:
+        """Takes the function that makes it."""
+        self._make = make
+        self._made: dict[Method, T] = {}
+        self._pool: object = None
+
+    def of(self, method: Method) -> T:
+        """Returns what was made for a method."""
+        made = self._made.get(method)
+        if made is None and method not in self._made:
+            pool = method.input.file.pool
+            if pool is not self._pool:  # each schema has its own
+                self._made.clear()
+                self._pool = pool
+            made = self._made[method] = self._make(method)
+        return cast("T", made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -29,6 +28,7 @@ text would be tried as a new start.
 _PERCENT: Final = re.compile(r"%(?:25)++(?=[0-9A-Fa-f]{2})")
 _MOST_DECODINGS: Final = 8
 _MOST_NAMES: Final = 16
+_MOST_KNOWN: Final = 4096
 _LONGEST_NAME: Final = 128
 
 
@@ -74,16 +74,36 @@ def query_names(query: str, message: Descriptor | None) -> str:
 def _parameter(text: str, message: Descriptor | None) -> str:
     name, equals, _ = text.partition("=")
     is_likely = len(name) <= _LONGEST_NAME and name.isascii()
-    shown = _name(name, message) if message is not None and is_likely else MASK
+    shown = _NAMES.of(name, message) if message is not None and is_likely else MASK
     return f"{shown}={MASK}" if equals else shown
 
 
-@lru_cache(maxsize=4096)
-def _name(name: str, message: Descriptor) -> str:
-    try:
-        return resolve(message, name, json_names=True).text
-    except FieldPathError:
-        return MASK  # it may be a secret, for example a value without its name
+class _Names:
+    """The names of parameters as they are shown; of a schema that was replaced, none is kept."""
+
+    def __init__(self) -> None:
+        # One value, so that no thread sees the names of another schema.
+        self._known: tuple[object, dict[tuple[str, str], str]] = (None, {})
+
+    def of(self, name: str, message: Descriptor) -> str:
+        """Returns a name that `message` has as a field, or else the mask."""
+        pool, known = message.file.pool, self._known
+        if known[0] is not pool:
+            known = self._known = (pool, {})
+        key = message.full_name, name
+        shown = known[1].get(key)
+        if shown is None:
+            try:
+                shown = resolve(message, name, json_names=True).text
+            except FieldPathError:
+                shown = MASK  # it may be a secret, for example a value without its name
+            if len(known[1]) >= _MOST_KNOWN:
+                known[1].clear()
+            known[1][key] = shown
+        return shown
+
+
+_NAMES: Final = _Names()
 
 
 class PathMasks:

@@ -10,7 +10,7 @@ from xxhash import xxh64_intdigest
 
 from gateway.call import Call
 from gateway.config.hashing import HashBy, HashSource
-from gateway.schema.catalog import Method
+from gateway.schema.catalog import ByMethod, Method
 from gateway.transcoding.wire import (
     FIXED32,
     FIXED64,
@@ -99,16 +99,14 @@ class _Field:
     """A singular field of request messages, by the names of the path to it."""
 
     def __init__(self, path: str) -> None:
-        self._names = path.split(".")
-        self._numbers: dict[Method, tuple[int, ...]] = {}
+        names = path.split(".")
+        self._numbers = ByMethod(lambda method: _numbers(method, names))
 
     def __call__(self, call: Call) -> bytes | None:
         """The bytes of the field's value in the one request message of a call."""
         if call.messages is not None or len(call.decoded) > MOST_MESSAGE_BYTES:
             return None
-        numbers = self._numbers.get(call.method)
-        if numbers is None:
-            numbers = self._numbers[call.method] = _numbers(call.method, self._names)
+        numbers = self._numbers.of(call.method)
         if not numbers:
             return None
         try:

@@ -15,13 +15,12 @@ from typing import Any
 
 from gateway.call import Reply, RequestBytes
 from gateway.config.grpc_service_config import (
-    MethodConfig,
     ServiceConfig,
     read_service_config,
     service_config_in,
 )
 from gateway.files import read_file
-from gateway.schema.catalog import Method
+from gateway.schema.catalog import ByMethod, Method
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
@@ -109,15 +108,13 @@ class ConfiguredChannel(AroundUpstream):
     def __init__(self, name: str, channel: UpstreamChannel, config: ServiceConfig) -> None:
         super().__init__(name, channel)
         self._config = config
-        self._known: dict[Method, MethodConfig | None] = {}
+        self._rules = ByMethod(lambda method: config.of(method.service, method.name))
         self._is_closed = False
 
     async def send(self, call: UpstreamCall) -> Reply:
         """Sends `call`, within the limits of time and size of its method."""
         method = call.method
-        if method not in self._known:
-            self._known[method] = self._config.of(method.service, method.name)
-        rule = self._known[method]
+        rule = self._rules.of(method)
         if rule is None:
             return await self.pass_on(call)
         if rule.timeout_s is not None:

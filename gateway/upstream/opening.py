@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gateway.config.retries import HedgingPolicy, Retries, RetryPolicy
 from gateway.config.upstreams import Balance, Upstream
-from gateway.schema.catalog import Method
+from gateway.schema.catalog import ByMethod, Method
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.balancing import Balancing, Endpoint, Resolver
 from gateway.upstream.call_keys import KeyOf, key_of
@@ -218,20 +218,17 @@ def _hedgings(
     rules = [] if config is None else config.methods.values()
     if general is None and not any(rule.hedging_policy for rule in rules):
         return None
-    known: dict[Method, Hedging | None] = {}
 
-    def of(method: Method) -> Hedging | None:
-        if method not in known:
-            rule = None if config is None else config.of(method.service, method.name)
-            policy = general
-            if rule is not None and (rule.hedging_policy or rule.retry_policy):
-                policy = rule.hedging_policy
-            known[method] = None
-            if policy is not None and method.declares_repeatable:
-                known[method] = _hedging(policy, random, throttle, budget)
-        return known[method]
+    def made(method: Method) -> Hedging | None:
+        rule = None if config is None else config.of(method.service, method.name)
+        policy = general
+        if rule is not None and (rule.hedging_policy or rule.retry_policy):
+            policy = rule.hedging_policy
+        if policy is None or not method.declares_repeatable:
+            return None
+        return _hedging(policy, random, throttle, budget)
 
-    return of
+    return ByMethod(made).of
 
 
 def _hedging(
@@ -261,24 +258,21 @@ def _retryings(
     general = _general(upstream, random, throttle, budget)
     if config is None:
         return general
-    known: dict[Method, Retrying | None] = {}
 
-    def of(method: Method) -> Retrying | None:
-        if method not in known:
-            rule = config.of(method.service, method.name)
-            known[method] = general(method)
-            if rule is not None and rule.retry_policy is not None:
-                known[method] = Retrying(
-                    rule.retry_policy,
-                    random,
-                    here=True,
-                    throttle=throttle,
-                    budget=budget,
-                    takes_any=rule.is_exact,
-                )
-        return known[method]
+    def made(method: Method) -> Retrying | None:
+        rule = config.of(method.service, method.name)
+        if rule is None or rule.retry_policy is None:
+            return general(method)
+        return Retrying(
+            rule.retry_policy,
+            random,
+            here=True,
+            throttle=throttle,
+            budget=budget,
+            takes_any=rule.is_exact,
+        )
 
-    return of
+    return ByMethod(made).of
 
 
 def _general(

@@ -114,7 +114,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "openapi/comments.py": "_LONGEST_SUMMARY",
         "process/reloading.py": "_MOST_LINES",
         "telemetry/logs/events.py": "_MOST_FRAMES",
-        "telemetry/masking.py": "_MOST_NAMES _LONGEST_NAME",
+        "telemetry/masking.py": "_MOST_NAMES _LONGEST_NAME _MOST_KNOWN",
     },
 }
 

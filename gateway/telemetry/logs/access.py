@@ -78,7 +78,8 @@ class AccessLines:
         """The paths of stored replies, which come again, as JSON strings."""
         self._identities: dict[str, tuple[Principal, str]] = {}
         """The members of principals, by the names of their credentials."""
-        self._abouts: dict[tuple[str, Binding | None, int], str] = {}
+        # By texts, not by the binding: that would keep the schema before a reload alive.
+        self._abouts: dict[tuple[str, str, str, int], str] = {}
         self._last = _Last()
         self._own_addresses: dict[str, str] = {}
         self._agents: dict[str, str] = {}
@@ -169,14 +170,17 @@ class AccessLines:
         outcome = (record.status << 8 | severity) << 8 | record.code
         if binding is last.binding and record.method is last.method and outcome == last.outcome:
             return last.about
-        key = record.method, binding, outcome
+        route = rpc = ""
+        if binding is not None:
+            route, rpc = binding.rule.template, binding.method.path
+        key = record.method, route, rpc, outcome
         known = self._abouts.get(key)
         if known is None:
             if len(self._abouts) >= _MOST_REMEMBERED:
                 self._abouts.clear()
             known = self._abouts[key] = (
                 f'Z","severity_text":"{SEVERITIES[severity]}","scope.name":"{SCOPE}",'
-                f"{_http_method(record.method)}{_rpc(binding)}"
+                f"{_http_method(record.method)}{_rpc(route, rpc)}"
                 f',"http.response.status_code":{record.status}'
                 f',"rpc.response.status_code":"{record.code.name}","url.path":"'
             )
@@ -287,14 +291,11 @@ def _identity_of(principal: Principal) -> str:
     return fields
 
 
-def _rpc(binding: Binding | None) -> str:
-    """Returns the members that name the route and the method."""
-    if binding is None:
+def _rpc(route: str, path: str) -> str:
+    """Returns the members that name the route and the method; empty without a route."""
+    if not route:
         return ""
-    return (
-        f',"http.route":{quoted(binding.rule.template)},"rpc.system.name":"grpc"'
-        f',"rpc.method":{quoted(binding.method.path[1:])}'
-    )
+    return f',"http.route":{quoted(route)},"rpc.system.name":"grpc","rpc.method":{quoted(path[1:])}'
 
 
 def _destination(record: Record) -> str:

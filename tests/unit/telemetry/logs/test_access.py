@@ -3,6 +3,8 @@
 import json
 import logging
 import random
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,14 @@ def test_lines_of_one_log_have_the_values_of_their_own_requests() -> None:
         assert line["http.request.method"] == ("GET", "HEAD")[number % 2]
         route = ("/v1/holders/{holder}", "/v1/cards/{number}", None)[number % 3]
         assert line.get("http.route") == route
+
+
+def test_lines_keep_no_route_of_a_schema_that_was_replaced() -> None:
+    log, route = lines(), replace(HOLDER)
+    before = sys.getrefcount(route)
+    log.line(entry(binding=route))
+    log.line(entry(binding=CARD))
+    assert sys.getrefcount(route) == before
 
 
 PIECES = [
