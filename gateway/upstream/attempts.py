@@ -98,7 +98,7 @@ class Balanced:
         first: StatusError | None = None
         sent: Awaitable[Reply] | None = None
         try:
-            member = self._endpoints.only or self._pick(key)
+            member = self._pick(key)
             if member is None:
                 member = await self._first_member(timeout_s, key)
                 if timeout_s is not None:
@@ -336,9 +336,8 @@ class Balanced:
         Where the failure lies in the call, another endpoint would not take it either. A refusal is
         repeated as often as on a single endpoint, so that an overloaded upstream gets no more.
         """
-        if not failure.may_go_elsewhere:
-            return None
-        if failure.progress is Progress.REFUSED and attempts >= MAX_ATTEMPTS:
+        is_last = failure.progress is Progress.REFUSED and attempts >= MAX_ATTEMPTS
+        if is_last or not failure.may_go_elsewhere:
             return None
         member = self._endpoints.another(tried, key)
         if member is None and failure.may_repeat_here and attempts < MAX_ATTEMPTS:

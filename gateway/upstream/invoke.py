@@ -29,24 +29,18 @@ def invoke(
     if measure is not None:
         return chain([measure], invoke(channel, clock))
 
+    keyed = channel if isinstance(channel, UpstreamChannel) else None
+    key_of = None if keyed is None else keyed.key_of
+
     def send(call: Call) -> Awaitable[Reply]:
         timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
         request = call.decoded if call.messages is None else call.messages
-        return channel.call(call.method, request, call.unread_metadata or call.metadata, timeout_s)
-
-    key_of = channel.key_of if isinstance(channel, UpstreamChannel) else None
-    if not isinstance(channel, UpstreamChannel) or key_of is None:
-        return send
-    keyed = channel
-
-    # A function of its own: without keys, a call must not pay for the question.
-    def send_by_key(call: Call) -> Awaitable[Reply]:
-        timeout_s = None if call.deadline is None else _left_s(call.deadline, clock())
-        request = call.decoded if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
+        if keyed is None or key_of is None:
+            return channel.call(call.method, request, metadata, timeout_s)
         return keyed.call(call.method, request, metadata, timeout_s, key_of(call))
 
-    return send_by_key
+    return send
 
 
 def _by_balanced(channel: Balanced, clock: Clock, measure: Measure | None) -> Handler:

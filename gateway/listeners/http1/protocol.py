@@ -53,11 +53,7 @@ _OVERDUE_AFTER_S: Final = 0.25  # first wait for the more precise DEADLINE_EXCEE
 
 
 class HttpProtocol(ServingConnection):
-    """One client connection.
-
-    Without `eof_received`, a half-close closes it: it looks like a disconnect, and then a call must
-    end at once.
-    """
+    """One client connection; without `eof_received`, a half-close ends it as a disconnect does."""
 
     __slots__ = (
         "_body",

@@ -9,7 +9,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
-from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
+from gateway.exchange.worker_threads import transcode
 from gateway.http.connection import SocketConnection
 from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
@@ -190,11 +189,7 @@ class WebSocket:
         in_turn = 0
         try:
             async for message in session.call:
-                # Not in a coroutine of its own: that costs every message a microsecond.
-                if len(message) < LARGE_BYTES:
-                    payload = session.encode(message)
-                else:
-                    payload = await run_in_thread(partial(session.encode, message))
+                payload = await transcode(session.encode, message)
                 if not self._frames.is_open:  # the client has closed while this was on its way
                     return Ending(StatusError(Code.CANCELLED, "the client has closed"))
                 self._send(frame(payload.body))

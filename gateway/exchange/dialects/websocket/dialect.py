@@ -11,7 +11,7 @@ from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
-from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
+from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import RouteMatch
@@ -141,11 +141,7 @@ async def _messages(
     on_admitted()
     decoder = made()
     async for payload in socket.payloads():
-        # Not in a coroutine of its own, as in `WebSocket`.
-        if len(payload) < LARGE_BYTES:
-            yield decoder.decode(payload)
-        else:
-            yield await run_in_thread(partial(decoder.decode, payload))
+        yield await transcode(decoder.decode, payload)
     default = decoder.default_message()
     if default is not None:
         yield default

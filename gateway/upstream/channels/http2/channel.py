@@ -131,8 +131,7 @@ class Http2Channel(CallOwner):
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
-            frame = self._frame if self._gzips else None
-            sender = Sender(cast("AsyncGenerator[bytes]", request), frame)
+            sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
         answer = self._call(method, metadata, block, sender, deadline_s, traffic)
         return sender.until_answered(answer)
 

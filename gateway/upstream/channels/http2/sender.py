@@ -33,8 +33,7 @@ class Sender(HeldRequest):
     _call: RpcCall
     """The call that is sent to now; the task starts with the first one."""
 
-    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame | None = None) -> None:
-        """Takes `frame`, which compresses messages; None to send them as they are."""
+    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
         self._messages = messages
         self._frame = frame
         self._kept: bytearray | None = bytearray()
@@ -94,10 +93,7 @@ class Sender(HeldRequest):
     async def _send_all(self) -> None:
         try:
             async for message in self._messages:
-                if self._frame is None:  # gRPC's prefix: not compressed, and the length
-                    prefix, body = len(message).to_bytes(5, "big"), message
-                else:
-                    prefix, body = self._frame(message)
+                prefix, body = self._frame(message)
                 call = self._call
                 kept = self._kept
                 if kept is not None:
