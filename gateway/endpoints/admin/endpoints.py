@@ -284,7 +284,7 @@ async def json_object(request: Request, default: bytes = b"") -> dict[str, Any]:
     body = body or default
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise invalid_argument("", "expected a JSON object")
