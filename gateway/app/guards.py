@@ -12,7 +12,6 @@ from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.cache.invalidate import Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
-from gateway.interceptors.count_messages import CountMessages
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
@@ -110,7 +109,7 @@ class Guards:
         idle_s = self.deadlines.idle_s(method)
         if self.metrics is not None and method.streams:
             # Here, so that a call is counted once, however many upstreams it is sent to.
-            stages.append(CountMessages(self.metrics.streams))
+            stages.append(self.metrics.streams)
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))
