@@ -227,16 +227,16 @@ class Router(Generic[T]):
         served: set[str] = set()
         for methods, _ in found:
             served.update(methods)
-        first: Match[T] | None = None
+        first: tuple[Entry[T], list[str]] | None = None
         for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
             for methods, segments in found:
                 entry = methods.get(http_method) or methods.get(ANY_METHOD)
                 if entry is not None:
                     if is_wanted(entry.target):
                         return Match(entry.target, entry.captures(segments))
-                    first = first or Match(entry.target, entry.captures(segments))
+                    first = first or (entry, segments)
                     break
-        return first
+        return None if first is None else Match(first[0].target, first[0].captures(first[1]))
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
@@ -293,11 +293,13 @@ class Router(Generic[T]):
         # A path that ends in a slash ends in no verb.
         verb = self._verb_of(raw[-1]) if len(trimmed) == len(whole) else ""
         if not verb:
-            return self._walk(raw, texts, "")
+            return leaves(self._start, raw, texts, "")
         last = raw[-1].rpartition(":")[0]
         without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
-        with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
-        return with_verb if self._options.keeps_verbs else with_verb + self._walk(raw, texts, "")
+        with_verb = leaves(self._start, [*raw[:-1], last], [*texts[:-1], *without_verb], verb)
+        if self._options.keeps_verbs:
+            return with_verb
+        return with_verb + leaves(self._start, raw, texts, "")
 
     def _verb_of(self, raw: str) -> str:
         """The verb at the end of a raw last segment, or nothing.
@@ -312,13 +314,6 @@ class Router(Generic[T]):
 
     def _trimmed(self, path: str) -> str:
         return path.rstrip("/") or "/" if self._options.trims_slashes else path
-
-    def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[Leaf[T]]":
-        if texts == ["", ""]:
-            raw = texts = [""]
-        if "" in texts[1:]:
-            return []
-        return leaves(self._start, raw, texts, verb)
 
 
 def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:

@@ -68,8 +68,15 @@ def grow_leaf(root: Node[T], template: Template) -> Methods[T]:
 
 
 def leaves(start: Node[T], raw: list[str], texts: list[str], verb: str) -> list[Leaf[T]]:
-    """Returns every leaf that `texts`, decoded from `raw`, lead to; the most specific first."""
+    """Returns every leaf that `texts`, decoded from `raw`, lead to; the most specific first.
+
+    The first text is that before the path's first slash, for which `start` has a node.
+    """
     found: list[Leaf[T]] = []
+    if texts == ["", ""]:  # the path `/` has no segments
+        raw = texts = [""]
+    if "" in texts[1:]:  # no wildcard matches an empty segment
+        return found
     stack = [(start, 0)]
     while stack:
         node, at = stack.pop()
