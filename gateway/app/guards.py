@@ -89,10 +89,12 @@ class Guards:
         stages += custom
         resources = self.resources.get(method, NO_STAGES)
         decoded = self._of_message(method, resources)
-        if decoded or not cached:
+        if not method.client_streaming and (decoded or not cached):
             # After all stages that may reject a call: the body of a rejected call is not read. The
             # cache decodes for itself, and not at all if it knows the reply to the request line.
-            stages += [decode, *decoded]
+            # The messages of a stream are decoded as they arrive.
+            stages.append(decode)
+        stages += decoded
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
