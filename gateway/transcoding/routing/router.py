@@ -36,7 +36,6 @@ from gateway.transcoding.routing.trie import (
     Methods,
     Node,
     grow_leaf,
-    leaves,
 )
 
 T = TypeVar("T")
@@ -293,13 +292,13 @@ class Router(Generic[T]):
         # A path that ends in a slash ends in no verb.
         verb = self._verb_of(raw[-1]) if len(trimmed) == len(whole) else ""
         if not verb:
-            return leaves(self._start, raw, texts, "")
+            return self._walk(raw, texts, "")
         last = raw[-1].rpartition(":")[0]
         without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
-        with_verb = leaves(self._start, [*raw[:-1], last], [*texts[:-1], *without_verb], verb)
+        with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
         if self._options.keeps_verbs:
             return with_verb
-        return with_verb + leaves(self._start, raw, texts, "")
+        return with_verb + self._walk(raw, texts, "")
 
     def _verb_of(self, raw: str) -> str:
         """The verb at the end of a raw last segment, or nothing.
@@ -314,6 +313,30 @@ class Router(Generic[T]):
 
     def _trimmed(self, path: str) -> str:
         return path.rstrip("/") or "/" if self._options.trims_slashes else path
+
+    def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[Leaf[T]]":
+        """Returns each leaf that `texts`, decoded from `raw`, lead to; the most specific first."""
+        found: list[Leaf[T]] = []
+        if texts == ["", ""]:  # the path `/` has no segments
+            raw = texts = [""]
+        if "" in texts[1:]:  # no wildcard matches an empty segment
+            return found
+        stack = [(self._start, 0)]
+        while stack:
+            node, at = stack.pop()
+            if at == len(texts) and verb in node.leaves:
+                found.append((node.leaves[verb], raw))
+            # Push the most specific child last: it is searched first.
+            if node.deep is not None:
+                ends = [len(texts) - tail for tail in node.deep.tails]
+                stack += [(node.deep, end) for end in ends if end >= at]
+            if at < len(texts):
+                if node.wildcard is not None:
+                    stack.append((node.wildcard, at + 1))
+                child = node.literals.get(texts[at])
+                if child is not None:
+                    stack.append((child, at + 1))
+        return found
 
 
 def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:
