@@ -12,7 +12,6 @@ from gateway.interceptors.cache.fills import CallCache
 from gateway.interceptors.cache.invalidate import Invalidate
 from gateway.interceptors.cache.stage import CachedCalls
 from gateway.interceptors.concurrency import ConcurrencyLimit
-from gateway.interceptors.count_messages import CountMessages
 from gateway.interceptors.decode import decode
 from gateway.interceptors.idempotency.stage import IdempotencyKeys, IdempotentCalls
 from gateway.interceptors.idle import IdleLimit
@@ -90,10 +89,12 @@ class Guards:
         stages += custom
         resources = self.resources.get(method, NO_STAGES)
         decoded = self._of_message(method, resources)
-        if decoded or not cached:
+        if not method.client_streaming and (decoded or not cached):
             # After all stages that may reject a call: the body of a rejected call is not read. The
             # cache decodes for itself, and not at all if it knows the reply to the request line.
-            stages += [decode, *decoded]
+            # The messages of a stream are decoded as they arrive.
+            stages.append(decode)
+        stages += decoded
         if cached:
             # After all stages that may reject a call, and after the message, which is in the key. A
             # stored reply costs the back end nothing, so it takes no place among concurrent calls.
@@ -110,7 +111,7 @@ class Guards:
         idle_s = self.deadlines.idle_s(method)
         if self.metrics is not None and method.streams:
             # Here, so that a call is counted once, however many upstreams it is sent to.
-            stages.append(CountMessages(self.metrics.streams))
+            stages.append(self.metrics.streams)
         if idle_s is not None:
             # Next to the back end: time spent in guards does not count as idle.
             stages.append(IdleLimit(idle_s))

@@ -79,7 +79,7 @@ class Exchange:
                 begun = dialect.answer(request, match, started_s)
                 response = begun if isinstance(begun, Response) else await begun
             code = response.code if response.is_failure else _OK
-            if not response.is_failure:
+            if not response.is_failure and response.upgrade is None:
                 if len(response.body) >= site.compressed_from_bytes and response.status != 304:
                     await compress(response, request.fields.accept_encoding, site.compression)
                 if response.form is None or not _repeats(site, request, response, response.form):

@@ -156,7 +156,10 @@ class Rendering:
         return body if self._shape is ErrorShape.AIP193 else b'{"error":%b}' % body
 
     def describe(self, request: Request, match: RouteMatch | None, response: Response) -> None:
-        """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None."""
+        """Adds the entity tag and Vary to a response; it is an endpoint's if `match` is None.
+
+        Not for a response that opens a WebSocket: it has no representation.
+        """
         form = response.form
         if form is not None:  # all of it depends on the form and its coding
             is_gzip = form.is_gzipped(response)
@@ -168,8 +171,6 @@ class Rendering:
             else:
                 response.headers = known.copy()
             return
-        if response.upgrade is not None:
-            return  # it has no representation
         is_raw = match is None or match.target.answers_raw
         if response.headers:  # without headers there is no entity tag; this is the usual case
             tag_representation(response, request.fields, is_raw=is_raw)

@@ -44,17 +44,18 @@ class StreamingCall:
             StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
         self._request = request
-        self._source = None if messages is None else messages(self._on_admitted)
-        self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._decided = decided = asyncio.Event()
+        """Set once it is known whether the guards admit the call."""
+        self._source = None if messages is None else messages(decided.set)
         self.call = calls.open(
             request,
             method,
             started_s,
-            source=None if read is None else _ObservedSource(read, self._on_admitted),
+            source=None if read is None else _ObservedSource(read, decided.set),
             messages=self._source,
         )
         request.open_call = self
-        self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call))
+        self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call, decided))
         self._replies: AsyncGenerator[bytes] | None = None
         self._gave_one = False
         """True once the message of a unary reply was handed out."""
@@ -83,8 +84,7 @@ class StreamingCall:
         Raises:
             StatusError: a guard has rejected the call.
         """
-        waiting = (self._task, self._admitted)
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await self._decided.wait()
         if self._task.done():
             self._task.result()
 
@@ -147,10 +147,6 @@ class StreamingCall:
                     self._request.attempts = error.attempts
             self.call.end(code)
 
-    def _on_admitted(self) -> None:
-        if not self._admitted.done():
-            self._admitted.set_result(None)
-
 
 class _ObservedSource:
     """A request message that is always awaited, and reports when it was read.
@@ -177,5 +173,9 @@ class _ObservedSource:
         """Returns None: the message is not read from the request line alone."""
 
 
-async def _answer(calls: CallFactory, call: Call) -> Reply:
-    return await calls.chains[call.method](call)
+async def _answer(calls: CallFactory, call: Call, decided: asyncio.Event) -> Reply:
+    """Returns the reply; sets `decided` at the latest when there is one, or a failure."""
+    try:
+        return await calls.chains[call.method](call)
+    finally:
+        decided.set()

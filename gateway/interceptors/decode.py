@@ -10,14 +10,11 @@ from gateway.status import Refused, StatusError
 class Decode(Check):
     """Decodes the one message of a call and proceeds with the call.
 
-    A call that streams its request proceeds at once: its messages are decoded as they arrive. One
-    whose request is not valid for its method is refused.
+    A call whose request is not valid for its method is refused.
     """
 
     def check(self, call: Call) -> Awaitable[object] | None:
         """Returns None if the message is decoded."""
-        if call.messages is not None:
-            return None
         try:
             message = call.message_at_hand()
         except StatusError as error:
@@ -26,4 +23,4 @@ class Decode(Check):
 
 
 decode: Final = Decode()
-"""The stage of all methods."""
+"""The stage of all methods that do not stream their request."""

@@ -211,23 +211,30 @@ class RequestDecoder:
         return lambda content_type, data: self._raw_start(content_type, len(data)) + data
 
     def message_reader(
-        self, captures: Sequence[str], *, protobuf: bool
-    ) -> Callable[[bytes], bytes]:
-        """Makes the reader of one message of a stream; it rejects one that contradicts the path.
+        self, captures: Sequence[str], query: str, *, protobuf: bool
+    ) -> tuple[bytes, Callable[[bytes], bytes]]:
+        """Returns what `decode_url` does, and the reader of one message of a stream.
 
-        If the rule has no body, each message of the stream is the whole request.
+        It rejects one that contradicts the path. If the rule has no body, each message of the
+        stream is the whole request.
+
+        Raises:
+            StatusError: as `decode_url`.
         """
+        bound = self._bind(query) if query else b""
+        path = self._encode_captures(captures)
+        url = bound + b"".join(path)
         read = self._read_protobuf if protobuf else self._read_json
-        check, path = self._check_conflict, self._encode_captures(captures)
+        check = self._check_conflict
         if check is None:
-            return read
+            return url, read
 
         def read_and_check(body: bytes) -> bytes:
             wire = read(body)
             check(None if protobuf else body, wire, path)
             return wire
 
-        return read_and_check
+        return url, read_and_check
 
     def explain(self, captures: Sequence[str], query: str) -> list[tuple[str, str, str]]:
         """Returns each part of the URL that sets a field: its origin, its text, the field path."""

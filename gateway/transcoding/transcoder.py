@@ -263,10 +263,7 @@ class Transcoder:
             StatusError: INVALID_ARGUMENT for an invalid URL.
         """
         decoder = self.plan(match).decoder
-        return MessageDecoder(
-            decoder.decode_url(match.captures, query),
-            decoder.message_reader(match.captures, protobuf=protobuf),
-        )
+        return MessageDecoder(*decoder.message_reader(match.captures, query, protobuf=protobuf))
 
     def encode(self, match: RouteMatch, message: bytes) -> Payload:
         """Encodes a reply as JSON, or raw.

@@ -80,7 +80,7 @@ class Metrics:
             file.reset(GAUGES)
             restarts()
         self.streams = StreamMetrics(self.writer)
-        """Counts streaming calls."""
+        """The stage that counts streaming calls."""
 
     def metric(self, metric: Metric) -> Metric:
         """Returns a metric with the buckets of the settings."""

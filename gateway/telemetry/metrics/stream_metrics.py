@@ -1,32 +1,52 @@
 """Counts streaming calls in progress, and their messages."""
 
+from collections.abc import AsyncGenerator
 from functools import partial
 
+from gateway.call import Call, Handler, Reply
+from gateway.message_stream import MessageStream
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
 from gateway.telemetry.metrics.metric import CellWriter, Count
 
 
 class StreamMetrics:
-    """The gauge of open streams and the counters of their messages; of all methods together."""
+    """The stage next to the back end of every streaming call; counts all methods together."""
 
     def __init__(self, writer: CellWriter) -> None:
         self._writer = writer
         self._open_at = writer.child(STREAMS, ())
         self._open = 0
-        self.sent: Count = self._counter("sent")
-        """Counts a message that went to a back end."""
-        self.received: Count = self._counter("received")
-        """Counts a message that came from a back end."""
+        self._sent: Count = partial(writer.add, writer.child(MESSAGES, ("sent",)))
+        self._received: Count = partial(writer.add, writer.child(MESSAGES, ("received",)))
 
-    def opened(self) -> None:
-        """Counts a stream that has begun."""
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Passes a call on; it is counted as open until it ends."""
         self._open += 1
         self._writer.set(self._open_at, self._open)
+        call.on_end(self._ended)
+        if call.messages is not None:
+            call.messages = _Counted(call.messages, self._sent)
+        reply = await proceed(call)
+        if reply.messages is not None:
+            reply.messages = _Counted(reply.messages, self._received)
+        return reply
 
-    def ended(self, _: object) -> None:
-        """Counts a stream that has ended, with any code."""
+    def _ended(self, _: object) -> None:
         self._open -= 1
         self._writer.set(self._open_at, self._open)
 
-    def _counter(self, direction: str) -> Count:
-        return partial(self._writer.add, self._writer.child(MESSAGES, (direction,)))
+
+class _Counted(MessageStream):
+    """Passes messages on and counts them."""
+
+    def __init__(self, messages: AsyncGenerator[bytes], count: Count) -> None:
+        self._messages = messages
+        self._count = count
+
+    async def __anext__(self) -> bytes:
+        message = await anext(self._messages)
+        self._count()
+        return message
+
+    async def aclose(self) -> None:
+        await self._messages.aclose()

@@ -36,7 +36,6 @@ from gateway.transcoding.routing.trie import (
     Methods,
     Node,
     grow_leaf,
-    leaves,
 )
 
 T = TypeVar("T")
@@ -227,16 +226,16 @@ class Router(Generic[T]):
         served: set[str] = set()
         for methods, _ in found:
             served.update(methods)
-        first: Match[T] | None = None
+        first: tuple[Entry[T], list[str]] | None = None
         for http_method in ["GET", *sorted(served - {"GET", "HEAD", "OPTIONS"})]:
             for methods, segments in found:
                 entry = methods.get(http_method) or methods.get(ANY_METHOD)
                 if entry is not None:
                     if is_wanted(entry.target):
                         return Match(entry.target, entry.captures(segments))
-                    first = first or Match(entry.target, entry.captures(segments))
+                    first = first or (entry, segments)
                     break
-        return first
+        return None if first is None else Match(first[0].target, first[0].captures(first[1]))
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
@@ -297,7 +296,9 @@ class Router(Generic[T]):
         last = raw[-1].rpartition(":")[0]
         without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
         with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
-        return with_verb if self._options.keeps_verbs else with_verb + self._walk(raw, texts, "")
+        if self._options.keeps_verbs:
+            return with_verb
+        return with_verb + self._walk(raw, texts, "")
 
     def _verb_of(self, raw: str) -> str:
         """The verb at the end of a raw last segment, or nothing.
@@ -314,11 +315,28 @@ class Router(Generic[T]):
         return path.rstrip("/") or "/" if self._options.trims_slashes else path
 
     def _walk(self, raw: list[str], texts: list[str], verb: str) -> "list[Leaf[T]]":
-        if texts == ["", ""]:
+        """Returns each leaf that `texts`, decoded from `raw`, lead to; the most specific first."""
+        found: list[Leaf[T]] = []
+        if texts == ["", ""]:  # the path `/` has no segments
             raw = texts = [""]
-        if "" in texts[1:]:
-            return []
-        return leaves(self._start, raw, texts, verb)
+        if "" in texts[1:]:  # no wildcard matches an empty segment
+            return found
+        stack = [(self._start, 0)]
+        while stack:
+            node, at = stack.pop()
+            if at == len(texts) and verb in node.leaves:
+                found.append((node.leaves[verb], raw))
+            # Push the most specific child last: it is searched first.
+            if node.deep is not None:
+                ends = [len(texts) - tail for tail in node.deep.tails]
+                stack += [(node.deep, end) for end in ends if end >= at]
+            if at < len(texts):
+                if node.wildcard is not None:
+                    stack.append((node.wildcard, at + 1))
+                child = node.literals.get(texts[at])
+                if child is not None:
+                    stack.append((child, at + 1))
+        return found
 
 
 def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:

@@ -67,27 +67,6 @@ def grow_leaf(root: Node[T], template: Template) -> Methods[T]:
     return node.leaves.setdefault(template.verb, {})
 
 
-def leaves(start: Node[T], raw: list[str], texts: list[str], verb: str) -> list[Leaf[T]]:
-    """Returns every leaf that `texts`, decoded from `raw`, lead to; the most specific first."""
-    found: list[Leaf[T]] = []
-    stack = [(start, 0)]
-    while stack:
-        node, at = stack.pop()
-        if at == len(texts) and verb in node.leaves:
-            found.append((node.leaves[verb], raw))
-        # Push the most specific child last: it is searched first.
-        if node.deep is not None:
-            ends = [len(texts) - tail for tail in node.deep.tails]
-            stack += [(node.deep, end) for end in ends if end >= at]
-        if at < len(texts):
-            if node.wildcard is not None:
-                stack.append((node.wildcard, at + 1))
-            child = node.literals.get(texts[at])
-            if child is not None:
-                stack.append((child, at + 1))
-    return found
-
-
 def _literal_places(template: Template) -> str:
     """A sort key for the places of literals before any `**`: further left is smaller."""
     places = ["0" if isinstance(s, Literal) else "1" for s in template.segments[: template.deep_at]]

@@ -123,7 +123,7 @@ def test_a_url_alone_can_be_decoded_for_the_start_of_a_stream() -> None:
 
 @pytest.mark.parametrize("protobuf", [False, True])
 def test_a_message_of_a_stream_may_not_contradict_the_path(protobuf: bool) -> None:
-    read = decoder(ADD).message_reader(["books/a"], protobuf=protobuf)
+    _, read = decoder(ADD).message_reader(["books/a"], "", protobuf=protobuf)
 
     def payload(name: str) -> bytes:
         return wire("Book", name=name) if protobuf else json.dumps({"name": name}).encode()

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -16,12 +17,13 @@ from gateway.config.websocket import WebSocketOptions
 from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
-from gateway.exchange.worker_threads import transcode
+from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
 from gateway.http.connection import SocketConnection
 from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encode
+from gateway.transcoding.streams.decoder import MessageDecoder
 
 logger = logging.getLogger("gateway")
 
@@ -81,7 +83,7 @@ class WebSocket:
         self._frames = frames
         self._options = options
         self._is_protobuf = is_protobuf
-        self._messages_left = max_messages
+        self._max_messages = self._messages_left = max_messages
         self._limit_bytes = limit_bytes
         self.session: Session
         """The call to carry; must be set before `run`."""
@@ -134,23 +136,50 @@ class WebSocket:
         error = StatusError(Code.UNAVAILABLE, "the gateway is shutting down")
         self._end(Ending(error, GOING_AWAY))
 
-    async def payloads(self) -> AsyncGenerator[bytes]:
-        """Yields the payloads of the client's messages, until the client ends them."""
+    async def messages(
+        self, begin: Callable[[], MessageDecoder], on_admitted: Callable[[], None]
+    ) -> AsyncGenerator[bytes]:
+        """Yields the client's messages, decoded, until the client ends them.
+
+        `begin` makes their decoder, once the call is admitted.
+        """
+        on_admitted()
+        decoder = begin()
         in_turn = 0
-        while True:
-            while self._queue:
-                payload = self._queue.popleft()
-                self._queued_bytes -= len(payload) + _MESSAGE_OVERHEAD_BYTES
-                if self._paused and self._queued_bytes < _QUEUE_BYTES // 2:
-                    self._read()
-                yield payload
-                in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
-                if not in_turn:
-                    await asyncio.sleep(0)
+        while (payload := await self._payload()) is not None:
+            if len(payload) < LARGE_BYTES:
+                yield decoder.decode(payload)
+            else:
+                yield await run_in_thread(partial(decoder.decode, payload))
+            in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
+            if not in_turn:
+                await asyncio.sleep(0)
+        default = decoder.default_message()
+        if default is not None:
+            yield default
+
+    async def message(
+        self, decode: Callable[[bytes], bytes], on_admitted: Callable[[], None]
+    ) -> bytes:
+        """Returns the one message of the request, decoded; it is empty if none may be sent."""
+        payload = b""
+        if self._max_messages:
+            on_admitted()
+            payload = await self._payload() or b""
+        return await transcode(decode, payload)
+
+    async def _payload(self) -> bytes | None:
+        """Returns the payload of the client's next message; None once the client has ended them."""
+        while not self._queue:
             if self._is_half_closed:
-                return
+                return None
             self._reader = self._loop.create_future()
             await self._reader
+        payload = self._queue.popleft()
+        self._queued_bytes -= len(payload) + _MESSAGE_OVERHEAD_BYTES
+        if self._paused and self._queued_bytes < _QUEUE_BYTES // 2:
+            self._read()
+        return payload
 
     async def run(self, connection: SocketConnection, head: bytes, early: bytes) -> None:
         """Serves the call to its end, reports the end, and waits briefly for the client to close.
@@ -189,7 +218,11 @@ class WebSocket:
         in_turn = 0
         try:
             async for message in session.call:
-                payload = await transcode(session.encode, message)
+                # Not in a coroutine of its own: each costs every message a microsecond.
+                if len(message) < LARGE_BYTES:
+                    payload = session.encode(message)
+                else:
+                    payload = await run_in_thread(partial(session.encode, message))
                 if not self._frames.is_open:  # the client has closed while this was on its way
                     return Ending(StatusError(Code.CANCELLED, "the client has closed"))
                 self._send(frame(payload.body))
@@ -219,8 +252,7 @@ class WebSocket:
                 text = session.encode_status(error)
                 close_code = ending.close_code or CODE_BASE + error.code
                 reason = f"{error.code.name}: {error.message}"
-            self._send(self._frames.text(text))
-            self._send(self._frames.close(close_code, reason))
+            self._send(self._frames.text(text) + self._frames.close(close_code, reason))
         self._flush()
         self._read()
         with suppress(TimeoutError):
@@ -246,11 +278,11 @@ class WebSocket:
             else:
                 piece = self._unread[: frames.piece_bytes]
                 self._unread = self._unread[frames.piece_bytes :]
-            for message in frames.feed(piece):
+            messages, pending = frames.feed(piece), frames.data_to_send()
+            for message in messages:
                 self._accept(message)
             # For example pongs; none while the client reads too slowly, or one that sends pings and
             # never reads could fill the memory.
-            pending = frames.data_to_send()
             if pending and self._connection is not None and not self._connection.writing_paused:
                 self._send(pending)
             if frames.peer_closed:

@@ -1,7 +1,5 @@
 """The WebSocket dialect: matches a call, lets the guards admit it, then takes the connection."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from functools import cache, partial
 from operator import attrgetter
 from typing import Final
@@ -11,13 +9,10 @@ from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
-from gateway.exchange.worker_threads import transcode
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES
-from gateway.transcoding.response import protobuf_encoder
-from gateway.transcoding.streams.decoder import MessageDecoder
 
 _streams: Final = attrgetter("method.streams")
 
@@ -58,15 +53,11 @@ class WebSocketDialect:
             StatusError: the handshake is invalid, or a guard rejects the call.
             CancelledError: the client has disconnected.
         """
-        if match.target.answers_raw or self._transcoder.plan(match).decoder.takes_raw_body:
+        plan = self._transcoder.plan(match)
+        if match.target.answers_raw or plan.decoder.takes_raw_body:
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = accept_handshake(request, self._options)
         is_protobuf = handshake.is_protobuf
-        encode = (
-            protobuf_encoder(match.target, PROTOBUF_TYPES[0])
-            if is_protobuf
-            else self._transcoder.encoder(match, None)
-        )
         streams_requests = match.target.method.client_streaming
         max_messages = None if streams_requests else int(match.target.body is not None)
         limits = self._limits
@@ -82,6 +73,7 @@ class WebSocketDialect:
             limit_bytes=limits.stream_bytes,
         )
         call = await self._open(request, match, socket, started_s, protobuf=is_protobuf)
+        encode = plan.encoder(PROTOBUF_TYPES[0]) if is_protobuf else plan.encode
         ended = partial(self._log.note, request, match, 101, started_s=started_s)
         socket.session = Session(call, encode, self._ok_text, self._transcoder.encode_status, ended)
         response = Response(101, handshake.fields)
@@ -99,49 +91,19 @@ class WebSocketDialect:
     ) -> StreamingCall:
         """Opens the call and returns it when it may read the client's messages."""
         method = match.target.method
+        if not method.client_streaming:
+            media_type = PROTOBUF_TYPES[0] if protobuf else JSON
+            decode = partial(self._transcoder.decode, match, request.query, media_type)
+            read = partial(socket.message, decode)
+            call = StreamingCall(self._calls, request, method, started_s, read=read)
+            await call.admitted()
+            return call
         # Made once, after the guards: for the messages, and to report an invalid query.
         decoder = cache(
             partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
         )
-        if method.client_streaming:
-            messages = partial(_messages, decoder, socket)
-            call = StreamingCall(self._calls, request, method, started_s, messages=messages)
-        else:
-            read = partial(self._read, request, match, socket, protobuf=protobuf)
-            call = StreamingCall(self._calls, request, method, started_s, read=read)
+        messages = partial(socket.messages, decoder)
+        call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         await call.admitted()
-        if method.client_streaming:
-            decoder()  # fails now, while the response can still be an HTTP status
+        decoder()  # fails now, while the response can still be an HTTP status
         return call
-
-    async def _read(
-        self,
-        request: Request,
-        match: RouteMatch,
-        socket: WebSocket,
-        on_admitted: Callable[[], None],
-        *,
-        protobuf: bool,
-    ) -> bytes:
-        """Reads the single request of a method that streams only replies."""
-        payload = b""
-        if match.target.body is not None:
-            on_admitted()
-            async with aclosing(socket.payloads()) as payloads:
-                payload = await anext(payloads, b"")
-        kind = PROTOBUF_TYPES[0] if protobuf else JSON
-        return await transcode(
-            partial(self._transcoder.decode, match, request.query, kind), payload
-        )
-
-
-async def _messages(
-    made: Callable[[], MessageDecoder], socket: WebSocket, on_admitted: Callable[[], None]
-) -> AsyncGenerator[bytes]:
-    on_admitted()
-    decoder = made()
-    async for payload in socket.payloads():
-        yield await transcode(decoder.decode, payload)
-    default = decoder.default_message()
-    if default is not None:
-        yield default
