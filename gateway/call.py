@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from gateway.schema.catalog import Method
-from gateway.status import Attempt, Code, Refused
+from gateway.status import Attempt, Code, Refused, StatusError
 from gateway.trace_context import Trace
 from gateway.transcoding import call_head
 from gateway.transcoding.call_head import CallHead
 
+# Of other modules, the types that a call is made of: its users need no other import for them.
+__all__ = ["Attempt", "CallHead", "Code", "Method", "Refused", "StatusError", "Trace"]
 Metadata = call_head.Metadata
 RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""

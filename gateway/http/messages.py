@@ -4,12 +4,10 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from gateway.call import Certificate, Forms, Principal, Reply
+from gateway.call import Attempt, Certificate, Code, Forms, Principal, Reply, StatusError, Trace
 from gateway.http.connection import SocketConnection
 from gateway.http.header_fields import HeaderFields
 from gateway.http.sent_lines import MOST_CHARACTERS, KeptHeads, SentHead
-from gateway.status import Attempt, Code, StatusError
-from gateway.trace_context import Trace
 
 Headers = list[tuple[str, str]]
 

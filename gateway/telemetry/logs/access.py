@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
 from typing import Final
 
-from gateway.call import Principal
+from gateway.call import Attempt, Principal
 from gateway.config.log import LogOptions
-from gateway.status import Attempt
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
