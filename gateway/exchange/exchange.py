@@ -18,8 +18,7 @@ from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
-from gateway.http.header_fields import NO_FIELDS, HeaderFields
-from gateway.http.messages import Request, Response, ResponseForm
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response, ResponseForm
 from gateway.http.request_id import RequestIds
 from gateway.transcoding.binding import RouteMatch
 
