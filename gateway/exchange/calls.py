@@ -16,8 +16,7 @@ from gateway.http.messages import Request
 from gateway.http2.headers import LENGTHS, literal_start, string
 from gateway.policy.deadlines import Deadlines
 from gateway.status import Code, invalid_argument
-from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, Record
+from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.http_body import is_http_body

@@ -21,8 +21,7 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, tagged_methods
-from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import Observer
+from gateway.telemetry.record import Observer, PathMasks
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.trace_context import FIELDS
 from gateway.transcoding.baggage import BAGGAGE

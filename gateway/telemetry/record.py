@@ -7,6 +7,22 @@ from gateway.call import Attempt, Code, Principal, Trace
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
 
+# With the types of other modules that a record is made of.
+__all__ = [
+    "AnyObserver",
+    "Attempt",
+    "Binding",
+    "Code",
+    "CompiledObserver",
+    "NamedFields",
+    "Observer",
+    "PathMasks",
+    "Principal",
+    "Record",
+    "Trace",
+    "error_type",
+]
+
 # The codes of a back end or gateway that failed, as far as they are no fault of the client.
 _FAILURES: Final = frozenset(
     [Code.UNKNOWN, Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS]
