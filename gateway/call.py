@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from gateway.schema.catalog import Method
-from gateway.status import Attempt, Code, Refused
+from gateway.status import Attempt, Code, Refused, StatusError
 from gateway.trace_context import Trace
-from gateway.transcoding import call_head
-from gateway.transcoding.call_head import CallHead
+from gateway.transcoding.call_head import CallHead, Metadata
 
-Metadata = call_head.Metadata
+# With the types of other modules that a call is made of: its users need no other import for them.
+__all__ = ["Attempt", "CallHead", "Code", "Metadata", "Method", "Refused", "StatusError", "Trace"]
+__all__ += ["Call", "CallMetadata", "Certificate", "Check", "Deadline", "Forms", "Handler"]
+__all__ += ["Interceptor", "MessageSource", "Principal", "Reply", "RequestBytes", "RequestLine"]
+__all__ += ["chain"]
 RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from gateway.call import Handler
+from gateway.call import Handler, Method
 from gateway.config.model import Config
-from gateway.schema.catalog import Method
 from gateway.upstream.fallback import Fallback
 from gateway.upstream.faults import with_faults
 from gateway.upstream.invoke import MeasureOf, invoke

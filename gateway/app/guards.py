@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from gateway.app.credentials import Credentials
 from gateway.app.destinations import Destinations
-from gateway.call import Handler, Interceptor, chain
+from gateway.call import Handler, Interceptor, Method, chain
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.interceptors.authorize import authorize
 from gateway.interceptors.cache.fills import CallCache
@@ -21,7 +21,6 @@ from gateway.interceptors.resources.stages import NO_STAGES, ResourceStages
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies
 from gateway.policy.reply_tags import TagMaker
-from gateway.schema.catalog import Method
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.upstream.measure import Measure
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 
 from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk
 from gateway.auth.names import MalformedError, check_name
-from gateway.call import Call, Certificate, Principal
+from gateway.call import Call, Certificate, Code, Principal, StatusError
 from gateway.config.credentials import CertificateOptions, NameSource
-from gateway.status import Code, StatusError
 
 _MOST = 10_000
 _SPIFFE = "spiffe://"

@@ -8,8 +8,7 @@ from typing import Final
 
 from gateway.cache.entries import Entry
 from gateway.cache.freshness import kept_metadata
-from gateway.call import Metadata, Reply
-from gateway.status import Code, StatusError
+from gateway.call import Code, Metadata, Reply, StatusError
 from gateway.transcoding.metadata import HTTP_CODE
 
 _VALIDATORS: Final = {"etag": "if-none-match", "last-modified": "if-modified-since"}

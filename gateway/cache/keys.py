@@ -14,9 +14,8 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.call import Metadata, Principal
+from gateway.call import Metadata, Method, Principal
 from gateway.config.cache import CacheRule, CacheScope
-from gateway.schema.catalog import Method
 
 Key = bytes
 _FORMAT: Final = b"gateway cache 3"

@@ -23,8 +23,7 @@ from gateway.process.event_loop import run
 from gateway.process.worker_count import check_shared
 from gateway.schema.catalog import Schema
 from gateway.status import Code, StartUpError, StatusError
-from gateway.stores.base import StoreUnavailableError
-from gateway.stores.opening import PATIENCE_S, is_remote
+from gateway.stores.opening import PATIENCE_S, StoreUnavailableError, is_remote
 from gateway.stores.shared import SETTINGS, SharedStores
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
 from gateway.transcoding.binding import Binding, Diagnostic, plan_routes

@@ -20,8 +20,7 @@ from gateway.embedding.embedded import (
 from gateway.embedding.heads import ReceivedHead
 from gateway.exchange.exchange import Exchange
 from gateway.http.connection import StreamBrokenError
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import BodyStream, Response, Takeover
+from gateway.http.messages import BodyStream, HeaderFields, Response, Takeover
 from gateway.listeners.http1.body import too_large
 from gateway.listeners.http1.response_bytes import http_date, response_bytes
 from gateway.status import Code, StatusError

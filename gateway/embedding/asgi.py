@@ -10,8 +10,7 @@ from gateway.embedding.asgi_types import Message, Receive, Scope, Send
 from gateway.embedding.embedded import EmbeddedGateway, answer, end, header_fields, with_heartbeats
 from gateway.embedding.heads import ReceivedHead
 from gateway.exchange.exchange import Exchange
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import BodyStream, Response
+from gateway.http.messages import BodyStream, HeaderFields, Response
 from gateway.status import Code, StatusError
 
 _OPEN_IT = (

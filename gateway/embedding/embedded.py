@@ -7,11 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from multidict import CIMultiDict
 
 from gateway.app.site import open_site
-from gateway.call import Interceptor
+from gateway.call import Code, Interceptor, StatusError
 from gateway.config.model import Config
 from gateway.exchange.exchange import Exchange
 from gateway.http.messages import BodyStream, Request, Response, Takeover
-from gateway.status import Code, StatusError
 from gateway.telemetry.logs.opening import open_logs
 
 _SWEEP_S = 0.25

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from gateway.call import Call, Deadline, Handler, MessageSource, Metadata
+from gateway.call import Call, CallHead, Deadline, Handler, MessageSource, Metadata, Method
 from gateway.exchange.traces import RequestTraces
 from gateway.exchange.worker_threads import transcode
 from gateway.http.client_certificate import CertificateOf
@@ -15,13 +15,10 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.http2.headers import LENGTHS, literal_start, string
 from gateway.policy.deadlines import Deadlines
-from gateway.schema.catalog import Method
 from gateway.status import Code, invalid_argument
-from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, Record
+from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
-from gateway.transcoding.call_head import CallHead
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import JSON, preferred
 from gateway.transcoding.metadata import MetadataRules

@@ -12,16 +12,14 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from gateway.audit import ORIGIN
-from gateway.call import Call
+from gateway.call import Call, Code, StatusError
 from gateway.config.limits import Limits
 from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
-from gateway.http.header_fields import NO_FIELDS, HeaderFields
-from gateway.http.messages import Request, Response, ResponseForm
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response, ResponseForm
 from gateway.http.request_id import RequestIds
-from gateway.status import Code, StatusError
 from gateway.transcoding.binding import RouteMatch
 
 logger = logging.getLogger("gateway")

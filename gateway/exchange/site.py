@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.call import Handler
+from gateway.call import Handler, Method
 from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.dialects.dialect import Dialect
@@ -21,9 +21,7 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, tagged_methods
-from gateway.schema.catalog import Method
-from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import Observer
+from gateway.telemetry.record import Observer, PathMasks
 from gateway.telemetry.traces.starting import TraceStarter
 from gateway.trace_context import FIELDS
 from gateway.transcoding.baggage import BAGGAGE

@@ -6,11 +6,9 @@ HTTP and WebSocket differ in how messages arrive and leave; the part that they s
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from gateway.call import Call, Principal, Reply
+from gateway.call import Call, Code, Method, Principal, Reply, StatusError
 from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
 
 Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
 """Makes the messages of a request; when the first one is wanted, they call the given function."""

@@ -13,8 +13,7 @@ from typing import Final
 from multidict import istr
 
 from gateway.http.compression import accepts_gzip
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Response
+from gateway.http.messages import HeaderFields, Response
 from gateway.transcoding.media import JSON, media_type
 from gateway.transcoding.streams.framing import FRAMINGS
 

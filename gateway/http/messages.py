@@ -4,13 +4,14 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from gateway.call import Certificate, Forms, Principal, Reply
+from gateway.call import Attempt, Certificate, Code, Forms, Principal, Reply, StatusError, Trace
 from gateway.http.connection import SocketConnection
-from gateway.http.header_fields import HeaderFields
+from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.sent_lines import MOST_CHARACTERS, KeptHeads, SentHead
-from gateway.status import Attempt, Code, StatusError
-from gateway.trace_context import Trace
 
+# With the header fields, which a request is made of.
+__all__ = ["NO_FIELDS", "Body", "BodyStream", "Endpoint", "Endpoints", "HeaderFields", "Headers"]
+__all__ += ["OpenCall", "Request", "Response", "ResponseForm", "Takeover", "origin_form"]
 Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK

@@ -3,8 +3,7 @@
 from typing import Protocol
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import NO_FIELDS, HeaderFields
-from gateway.http.messages import Request, Response
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response
 from gateway.status import StatusError
 
 

@@ -7,9 +7,8 @@ from typing import Final
 
 from gateway.audit import Audit
 from gateway.auth.authenticator import BEARER, Authenticator, unauthenticated
-from gateway.call import Call, Check, Handler, Principal, Reply
+from gateway.call import Call, Check, Code, Handler, Principal, Reply, StatusError
 from gateway.interceptors.watched_stream import LossWatch, watched_stream
-from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
 

@@ -7,10 +7,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from gateway.audit import Audit
 from gateway.auth.authenticator import Challenge, no_credential
-from gateway.call import Call, Check, Interceptor, Principal
+from gateway.call import Call, Check, Code, Interceptor, Method, Principal, Refused, StatusError
 from gateway.policy.options import MethodPolicy
-from gateway.schema.catalog import Method
-from gateway.status import Code, Refused, StatusError
 
 _DOMAIN = "gatewayapi.v1"
 

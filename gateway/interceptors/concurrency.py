@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable
 
-from gateway.call import Call, Handler, Reply
+from gateway.call import Call, Code, Handler, Method, Refused, Reply
 from gateway.interceptors.rate_limits.refusal import too_many_at_once
-from gateway.schema.catalog import Method
-from gateway.status import Code, Refused
 
 
 class ConcurrencyLimit:

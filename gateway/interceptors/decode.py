@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 from typing import Final
 
-from gateway.call import Call, Check
-from gateway.status import Refused, StatusError
+from gateway.call import Call, Check, Refused, StatusError
 
 
 class Decode(Check):

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
-from gateway.call import Call, Handler, Reply
+from gateway.call import Call, Code, Handler, Reply, StatusError
 from gateway.interceptors.watched_stream import watched_stream
-from gateway.status import Code, StatusError
 
 T = TypeVar("T")
 

@@ -8,10 +8,9 @@ from importlib.metadata import entry_points
 from inspect import isawaitable, signature
 from typing import Any
 
-from gateway.call import Call, Handler, Interceptor, Reply
+from gateway.call import Call, Handler, Interceptor, Method, Reply
 from gateway.config.extensions import InterceptorOptions
 from gateway.config.selectors import complaint, matches
-from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.own_metrics import InterceptorMetrics

@@ -14,9 +14,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.call import Call, Handler, Interceptor, Reply
+from gateway.call import Call, Handler, Interceptor, Method, Reply
 from gateway.config.validation import Validation
-from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
 from gateway.status import (
     Code,

@@ -18,8 +18,7 @@ from multidict import CIMultiDict
 
 from gateway.config.grammar import is_token
 from gateway.exchange.endpoints import EndpointRegistry
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Request, Response, origin_form
+from gateway.http.messages import HeaderFields, Request, Response, origin_form
 from gateway.listeners.callers import Caller, caller_of
 from gateway.listeners.sockets import copy_of
 from gateway.status import Code, StatusError

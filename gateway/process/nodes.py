@@ -23,8 +23,7 @@ from gateway.endpoints.admin.operations import Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
 from gateway.http.messages import Request, Response
 from gateway.status import Code, StartUpError, StatusError
-from gateway.stores.base import Store, StoreUnavailableError
-from gateway.stores.opening import make_store
+from gateway.stores.opening import Store, StoreUnavailableError, make_store
 
 TTL_S: Final = 30.0
 """A node that is silent for so long vanishes."""

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from socket import socket
 
-from gateway.cache.tags import Purge
-from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
     Errand,
     ErrandDone,
+    Exposition,
+    Follow,
+    Followed,
     Inspect,
     Inspected,
+    LogLevel,
+    Purge,
     PurgeReport,
     ReloadReport,
     RouteRow,
@@ -27,10 +30,8 @@ from gateway.process.orders import Told
 from gateway.process.own_admin import OwnAdmin, served_admin
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
-from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import Logs
-from gateway.telemetry.metrics.exposition import Exposition
 
 logger = logging.getLogger("gateway")
 

@@ -3,19 +3,20 @@
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.cache.tags import Purge
-from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
     Errand,
     ErrandDone,
+    Follow,
+    Followed,
     Inspect,
     Inspected,
+    LogLevel,
+    Purge,
     ReloadReport,
 )
 from gateway.listeners.sockets import Sockets
-from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.cells import MetricFiles
 
 CUT: Final = 3

@@ -12,8 +12,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from gateway.cache.tags import Purge
-from gateway.config.log import LogLevel
 from gateway.config.model import Config
 from gateway.endpoints.admin import operations
 from gateway.process.inbox import Inbox
@@ -27,9 +25,7 @@ from gateway.process.orders import (
 )
 from gateway.process.pulse import LATE_S
 from gateway.status import Code, StartUpError, StatusError
-from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.metrics.exposition import Exposition
 
 _COUNTS_WITHIN_S: Final = 0.5
 _PURGED_WITHIN_S: Final = 2.0
@@ -82,7 +78,7 @@ class Supervised:
         workers: Sequence[Watched],
         inbox: Inbox,
         want_reload: Callable[..., None],
-        exposition: Exposition | None,
+        exposition: operations.Exposition | None,
     ) -> None:
         self.config = config
         self.exposition = exposition
@@ -103,7 +99,7 @@ class Supervised:
         self._questions = 0
 
     @property
-    def level(self) -> LogLevel:
+    def level(self) -> operations.LogLevel:
         """The log level in force."""
         return self.levels.level
 
@@ -161,7 +157,7 @@ class Supervised:
         if self.is_draining:
             worker.tell(SetReady(is_ready=False))
 
-    def set_level(self, level: LogLevel) -> None:
+    def set_level(self, level: operations.LogLevel) -> None:
         """Changes the log level of every worker."""
         self.levels.set(level)
         self._tell(SetLevel(level))
@@ -219,7 +215,7 @@ class Supervised:
                 break
         return asked_s
 
-    async def purge(self, purge: Purge) -> operations.PurgeReport:
+    async def purge(self, purge: operations.Purge) -> operations.PurgeReport:
         """Drops stored replies in every worker; waits at most two seconds for their reports."""
         async with self._purging:
             number = self._ask(purge)
@@ -235,10 +231,10 @@ class Supervised:
                     break
             return operations.PurgeReport(sum(found.values()), tuple(missing))
 
-    async def follow(self, follow: Follow) -> Mapping[int, Followed]:
+    async def follow(self, follow: operations.Follow) -> Mapping[int, operations.Followed]:
         """Returns the requests that an operator follows, of the workers that answer in time."""
         async with self._following:
-            return await self._answered(follow, Followed)
+            return await self._answered(follow, operations.Followed)
 
     async def run(self, errand: operations.Errand) -> operations.ErrandDone:
         """Lets the first worker that answers, or each for `RESET`, carry out an errand.
@@ -278,7 +274,7 @@ class Supervised:
             return {number: one.text for number, one in found.items()}
 
     async def _answered(
-        self, content: Follow | operations.Inspect, kind: type[_Content]
+        self, content: operations.Follow | operations.Inspect, kind: type[_Content]
     ) -> dict[int, _Content]:
         """Asks all workers; returns the answers that come within half a second."""
         asked_s = time.monotonic()
@@ -293,7 +289,7 @@ class Supervised:
 
     def _ask(
         self,
-        content: Purge | Follow | operations.Inspect | operations.Errand,
+        content: operations.Purge | operations.Follow | operations.Inspect | operations.Errand,
         workers: Sequence[Watched] | None = None,
     ) -> int:
         """Asks these workers, or all; returns the number of the question."""

@@ -7,8 +7,19 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 
 from gateway.status import StartUpError
-from gateway.stores.base import Store
+from gateway.stores.base import Store, StoreUnavailableError
 from gateway.stores.memory import MemoryStore
+
+# With what an opened store is, and how it fails.
+__all__ = [
+    "PATIENCE_S",
+    "Store",
+    "StoreUnavailableError",
+    "StoreUrlError",
+    "is_remote",
+    "make_store",
+    "open_store",
+]
 
 PATIENCE_S = 3.0
 """Seconds that a command waits for a store; requests have less patience."""

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from gateway.stores.base import Store
 from gateway.stores.measured import MeasuredStore, Observe
-from gateway.stores.opening import StoreUrlError, is_remote, make_store
+from gateway.stores.opening import Store, StoreUrlError, is_remote, make_store
 
 SETTINGS = {
     "credentials": "auth.store",

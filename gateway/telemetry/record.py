@@ -3,11 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from gateway.call import Principal
-from gateway.status import Attempt, Code
+from gateway.call import Attempt, Code, Principal, Trace
 from gateway.telemetry.masking import PathMasks
-from gateway.trace_context import Trace
 from gateway.transcoding.binding import Binding
+
+# With the types of other modules that a record is made of.
+__all__ = [
+    "AnyObserver",
+    "Attempt",
+    "Binding",
+    "Code",
+    "CompiledObserver",
+    "NamedFields",
+    "Observer",
+    "PathMasks",
+    "Principal",
+    "Record",
+    "Trace",
+    "error_type",
+]
 
 # The codes of a back end or gateway that failed, as far as they are no fault of the client.
 _FAILURES: Final = frozenset(

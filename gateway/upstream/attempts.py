@@ -11,8 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Call, CallMetadata, Metadata, Reply, RequestBytes
-from gateway.schema.catalog import Method
+from gateway.call import Call, CallMetadata, Metadata, Method, Reply, RequestBytes
 from gateway.status import Attempt, Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (

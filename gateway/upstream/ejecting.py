@@ -11,9 +11,8 @@ from typing import Protocol
 
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.call import CallMetadata, Reply
+from gateway.call import CallMetadata, Method, Reply
 from gateway.config.outliers import FailureCode, OutlierOptions
-from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import AnyRequest, BackendError, ConnectionLost, Unprocessed

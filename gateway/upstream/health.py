@@ -12,10 +12,8 @@ from random import Random
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from gateway.call import CallMetadata, Reply
+from gateway.call import CallMetadata, Code, Method, Reply, StatusError
 from gateway.config.health_checks import HealthCheckOptions
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import AnyRequest, ConnectionLost
 from gateway.upstream.endpoint import Endpoint, HealthCheck, State

@@ -5,9 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 
-from gateway.call import Call, CallMetadata, Reply, RequestBytes
-from gateway.schema.catalog import Method
-from gateway.status import Attempt, Code, StatusError
+from gateway.call import Attempt, Call, CallMetadata, Code, Method, Reply, RequestBytes, StatusError
 from gateway.upstream.attempts import Balanced, after, name_of
 from gateway.upstream.measure import Measure
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats

@@ -8,9 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from gateway.call import Call, CallMetadata, Reply, RequestBytes
-from gateway.schema.catalog import Method
-from gateway.status import StatusError
+from gateway.call import Call, CallMetadata, Method, Reply, RequestBytes, StatusError
 from gateway.upstream.channels.failures import AnyRequest
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_messages import WatchedMessages

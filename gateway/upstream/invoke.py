@@ -3,8 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.call import Call, Deadline, Handler, Reply, chain
-from gateway.schema.catalog import Method
+from gateway.call import Call, Deadline, Handler, Method, Reply, chain
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import late_before_sending

@@ -6,8 +6,7 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 import time
 from collections.abc import Callable
 
-from gateway.call import Reply
-from gateway.status import Code, StatusError
+from gateway.call import Code, Reply, StatusError
 from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from gateway.call import Call, Handler, Reply
-from gateway.status import Code, StatusError
-from gateway.trace_context import Trace
+from gateway.call import Call, Code, Handler, Reply, StatusError, Trace
 
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic

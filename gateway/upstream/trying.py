@@ -6,9 +6,7 @@ Endpoints are wrapped only where a setting asks for it, so that others do not pa
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.call import CallMetadata, Reply
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.call import CallMetadata, Code, Method, Reply, StatusError
 from gateway.upstream.channels.failures import AnyRequest, LateAttempt, Unprocessed, unreachable
 from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.ejecting import Ejector, SendsCall

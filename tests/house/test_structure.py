@@ -15,8 +15,8 @@ PACKAGE = ROOT / "gateway"
 TESTS = ROOT / "tests"
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 50
-# What they are today: they may fall, and not grow. The aim of the first is 3.5.
-MOST_EDGES_A_MODULE = 3.657
+# What they are today: they may fall, and not grow.
+MOST_EDGES_A_MODULE = 3.494
 DEEPEST_CHAIN_OF_IMPORTS = 20
 
 Imports = Mapping[str, frozenset[str]]

@@ -9,9 +9,8 @@ from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk, cannot_chec
 from gateway.auth.cache import RecentValues, TtlCache
 from gateway.auth.keys.api_keys import ApiKeys
 from gateway.auth.secrets import API_KEY, is_secret
-from gateway.call import Call, Principal
+from gateway.call import Call, Code, Principal, StatusError
 from gateway.config.client_networks import Networks
-from gateway.status import Code, StatusError
 from gateway.stores.base import KeyRecord, StoreUnavailableError
 
 _NOTE_EVERY_S = 60.0

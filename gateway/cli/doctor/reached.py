@@ -10,8 +10,7 @@ from gateway.cli.checks import Checked, asked, checked, reports, tried_issuers
 from gateway.cli.doctor.finding import Finding, fail, ok, warn
 from gateway.config.model import Config
 from gateway.status import StartUpError, StatusError
-from gateway.stores.base import StoreUnavailableError
-from gateway.stores.opening import is_remote, open_store
+from gateway.stores.opening import StoreUnavailableError, is_remote, open_store
 
 _CONNECT_S: Final = 4.0
 _WITHIN_S: Final = 8.0

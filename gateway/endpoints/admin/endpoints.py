@@ -10,10 +10,9 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from gateway.cache.tags import Purge, PurgeBy
-from gateway.config.log import LogLevel
 from gateway.endpoints.admin.certificates import shown_certificates
 from gateway.endpoints.admin.failures import shown_failures
-from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.operations import LogLevel, Operations
 from gateway.endpoints.admin.readiness import Readiness
 from gateway.endpoints.admin.shown_settings import shown_settings
 from gateway.endpoints.admin.traffic import Traffic

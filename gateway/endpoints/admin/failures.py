@@ -5,8 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from gateway.endpoints.admin.operations import Details
-from gateway.telemetry.shown_request import ShownRequest
+from gateway.endpoints.admin.operations import Details, ShownRequest
 
 _MOST: Final = 50
 

@@ -11,6 +11,29 @@ from gateway.telemetry.following import Follow, Followed
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.shown_request import ShownRequest
 
+# With the types of other modules in which the operations are written.
+__all__ = [
+    "MOST_ENDPOINTS",
+    "RESET",
+    "Details",
+    "EndpointRow",
+    "Errand",
+    "ErrandDone",
+    "Exposition",
+    "Follow",
+    "Followed",
+    "Inspect",
+    "Inspected",
+    "LogLevel",
+    "Operations",
+    "Purge",
+    "PurgeReport",
+    "ReloadReport",
+    "RouteRow",
+    "ShownRequest",
+    "WorkerState",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:

@@ -5,14 +5,13 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
-from gateway.call import Reply
+from gateway.call import Method, Reply
 from gateway.exchange.calls import RequestMessage
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response
-from gateway.schema.catalog import Method
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch

@@ -7,8 +7,7 @@ from urllib.parse import unquote
 from gateway.auth.authenticator import unclear
 from gateway.config.grammar import SECRET
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Request
+from gateway.http.messages import HeaderFields, Request
 from gateway.status import StatusError
 
 _SECRET = re.compile(SECRET)

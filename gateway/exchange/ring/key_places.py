@@ -15,8 +15,7 @@ from urllib.parse import unquote_plus
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.auth.authenticator import unclear
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Request
+from gateway.http.messages import HeaderFields, Request
 from gateway.status import StatusError
 from gateway.transcoding.transcoder import Transcoder
 

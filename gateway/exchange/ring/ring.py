@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Request, Response
+from gateway.http.messages import HeaderFields, Request, Response
 
 RequestCheck = Callable[[Request], None]
 """Checks a request and raises `StatusError` to reject it. It must not wait for anything."""

@@ -23,13 +23,12 @@ from gateway.cache.keys import KeyedCall
 from gateway.cache.memory import MemoryCache
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import CONSUMED, Purge, PurgeBy, are_few_and_short, tags_of_reply
-from gateway.call import Call, Handler, Metadata, Reply
+from gateway.call import Call, Code, Handler, Metadata, Reply, StatusError
 from gateway.config.cache import CacheOptions, CacheRule
 from gateway.interceptors.cache.failures import SERVER_FAILURES
 from gateway.interceptors.cache.shared import SharedReplies
 from gateway.interceptors.cache.storage import Storage, log_unlisted_vary
 from gateway.interceptors.cache.sweep import Sweep
-from gateway.status import Code, StatusError
 from gateway.stores.replies import ReplyStore
 
 _now_s: Final = time.monotonic

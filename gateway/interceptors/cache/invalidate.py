@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Collection
 from gateway.cache.confirmation import is_change_refused
 from gateway.cache.paths import changed_paths
 from gateway.cache.tags import dropped_tags
-from gateway.call import Call, Handler, Reply
+from gateway.call import Call, Code, Handler, Reply, StatusError
 from gateway.interceptors.cache.fills import CallCache
 from gateway.policy.reply_tags import TagMaker
-from gateway.status import Code, StatusError
 
 
 class Invalidate:

@@ -17,14 +17,12 @@ from gateway.cache.entries import Asked, Entry
 from gateway.cache.keys import KeyedCall, KeyMaker
 from gateway.cache.paths import normal_path
 from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
-from gateway.call import Call, Deadline, Handler, Metadata, Reply
+from gateway.call import Call, Code, Deadline, Handler, Metadata, Method, Reply, StatusError
 from gateway.config.cache import CacheRule, CacheScope
 from gateway.interceptors.cache.failures import copied, is_for_all, unconfirmed
 from gateway.interceptors.cache.fills import CallCache, Fill
 from gateway.interceptors.cache.storage import Storage, negative_rules
 from gateway.policy.reply_tags import TagMaker
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
 
 _now_s: Final = time.monotonic
 

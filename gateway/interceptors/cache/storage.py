@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.cache.freshness import unlisted_vary
-from gateway.call import Metadata
+from gateway.call import Code, Metadata
 from gateway.config.cache import CacheRule
 from gateway.policy.reply_tags import TagMaker
-from gateway.status import Code
 from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")

@@ -12,8 +12,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.call import Principal
-from gateway.schema.catalog import Method
+from gateway.call import Method, Principal
 
 HEADER: Final = "Idempotency-Key"
 

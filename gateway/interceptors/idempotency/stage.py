@@ -12,13 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.call import Call, Handler, Reply
+from gateway.call import Call, Code, Handler, Method, Reply, StatusError
 from gateway.config.idempotency import IdempotencyOptions, IdempotencyRule, OnUnknown
 from gateway.interceptors.idempotency import refusals
 from gateway.interceptors.idempotency.keys import KeyedMethod, fields_of, parse_key
 from gateway.interceptors.idempotency.records import record_of, replay
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.claims import Claim, Claimed, ClaimState, ClaimStore
 from gateway.telemetry.event import about

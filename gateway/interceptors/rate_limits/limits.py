@@ -12,13 +12,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 from gateway.audit import Audit, RecordThrottle
-from gateway.call import Call, Handler, Interceptor, Reply
+from gateway.call import Call, Handler, Interceptor, Method, Reply
 from gateway.config.rate_limits import OnStoreFailure, RateLimitOptions
 from gateway.interceptors.rate_limits.local import LocalLimit
 from gateway.interceptors.rate_limits.refusal import Quotas, cannot_count, limit_reached
 from gateway.interceptors.rate_limits.rules import ALL_COUNTERS, counters_of, key_end
 from gateway.policy.options import MethodPolicy
-from gateway.schema.catalog import Method
 from gateway.stores.base import CounterStore, Demand, Limit, StoreUnavailableError, Taken
 from gateway.stores.memory import MemoryStore
 

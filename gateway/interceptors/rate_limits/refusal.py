@@ -12,10 +12,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 
-from gateway.call import Call
+from gateway.call import Call, Code, Method, StatusError
 from gateway.interceptors.rate_limits.rules import Counters
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
 from gateway.stores.taken import Taken
 
 Refuse = Callable[[Call, Sequence[str], Sequence[Taken]], None]

@@ -10,10 +10,9 @@ from hashlib import blake2b
 from typing import Final
 
 from gateway.auth.client_networks import network_of
-from gateway.call import Call
+from gateway.call import Call, Method
 from gateway.config.policy import CountBy, LimitAlgorithm, RateLimit
 from gateway.policy.options import MethodPolicy
-from gateway.schema.catalog import Method
 from gateway.status import StartUpError
 from gateway.stores.base import Limit, SlidingWindow, TokenBucket
 

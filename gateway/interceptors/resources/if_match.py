@@ -6,8 +6,7 @@ no etag cannot tell its back end, so without this the change would be made all t
 
 from collections.abc import Awaitable
 
-from gateway.call import Call, Handler, Reply
-from gateway.status import Code, StatusError
+from gateway.call import Call, Code, Handler, Reply, StatusError
 
 
 def refuse_if_match(call: Call, proceed: Handler) -> Awaitable[Reply]:

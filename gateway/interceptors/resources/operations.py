@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.call import Call, Deadline, Handler, Reply
-from gateway.schema.catalog import Method
-from gateway.status import Code, StatusError
+from gateway.call import Call, Code, Deadline, Handler, Method, Reply, StatusError
 from gateway.transcoding.wire import last_value, length_delimited
 
 PathOf = Callable[[str], str | None]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.call import Handler, Interceptor
+from gateway.call import Handler, Interceptor, Method
 from gateway.config.resources import (
     Etags,
     IfMatch,
@@ -20,7 +20,6 @@ from gateway.interceptors.resources.operations import AcceptOperations, AwaitOpe
 from gateway.interceptors.resources.page_sizes import CutPageSize
 from gateway.interceptors.resources.pages import PageLinks
 from gateway.interceptors.resources.request_ids import FillRequestId
-from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
 from gateway.schema.resources import (
     GET_OPERATION,

@@ -29,8 +29,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gateway.config.limits import Limits
 from gateway.http.connection import StreamBrokenError
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import BodyStream, Request, Response, Takeover
+from gateway.http.messages import BodyStream, HeaderFields, Request, Response, Takeover
 from gateway.http.responder import Responder
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out

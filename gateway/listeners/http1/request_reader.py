@@ -10,8 +10,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import istr
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import NO_FIELDS, HeaderFields
-from gateway.http.messages import Request, origin_form
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, origin_form
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
 from gateway.listeners.http1.request_head import (

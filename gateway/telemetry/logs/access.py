@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from logging import ERROR, INFO, WARNING
 from typing import Final
 
-from gateway.call import Principal
 from gateway.config.log import LogOptions
-from gateway.status import Attempt
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.line_format import (
     SEVERITIES,
@@ -23,9 +21,8 @@ from gateway.telemetry.logs.line_format import (
 )
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
-from gateway.telemetry.record import CompiledObserver, Record
+from gateway.telemetry.record import Attempt, Binding, CompiledObserver, Principal, Record
 from gateway.trace_context import ids_of
-from gateway.transcoding.binding import Binding
 from gateway.transcoding.json.native import native_module
 
 logger = logging.getLogger("gateway.telemetry.logs")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.status import Code
 from gateway.telemetry.metrics.definitions import (
     REQUEST_DURATION,
     REQUEST_SIZE,
@@ -11,7 +10,7 @@ from gateway.telemetry.metrics.definitions import (
     SPLIT_CALLS,
 )
 from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric, Slot
-from gateway.telemetry.record import CompiledObserver, Record, error_type
+from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
 # The HTTP methods that OpenTelemetry lists. A client could create any number of others.

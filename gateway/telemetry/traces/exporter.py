@@ -13,13 +13,11 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from gateway.config.tracing import Kept, TracingOptions
-from gateway.status import Code
 from gateway.telemetry.event import about
-from gateway.telemetry.record import CompiledObserver, Record, error_type
+from gateway.telemetry.record import Code, CompiledObserver, Record, Trace, error_type
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
-from gateway.trace_context import Trace
 
 logger = logging.getLogger("gateway.telemetry.traces")
 

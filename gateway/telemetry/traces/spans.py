@@ -8,11 +8,9 @@ import time
 from functools import lru_cache
 from typing import Final
 
-from gateway.status import Attempt, Code
 from gateway.telemetry.masking import mask_credentials, query_names
-from gateway.telemetry.record import Record, error_type
+from gateway.telemetry.record import Attempt, Code, Record, Trace, error_type
 from gateway.telemetry.traces import otlp
-from gateway.trace_context import Trace
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 _METHODS: Final = frozenset(

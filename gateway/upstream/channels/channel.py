@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from gateway.call import CallMetadata, Reply, RequestBytes
-from gateway.schema.catalog import Method
+from gateway.call import CallMetadata, Method, Reply, RequestBytes
 
 QUIET_S = 1.0
 """Seconds without a message after which a streaming reply is returned without its first one."""

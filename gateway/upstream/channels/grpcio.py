@@ -11,11 +11,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.call import CallMetadata, Metadata, Reply, RequestBytes
+from gateway.call import CallMetadata, Metadata, Method, Reply, RequestBytes
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import HeaderError
-from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S

@@ -17,8 +17,7 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from gateway.config.websocket import WebSocketOptions
-from gateway.http.header_fields import HeaderFields
-from gateway.http.messages import Request
+from gateway.http.messages import HeaderFields, Request
 from gateway.status import Code, StatusError, invalid_argument
 
 JSON_PROTOCOL = "grpc-rest.json"

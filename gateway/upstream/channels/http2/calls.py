@@ -5,10 +5,9 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Generator
 from typing import Any, Final
 
-from gateway.call import Metadata, Reply
+from gateway.call import Metadata, Reply, StatusError
 from gateway.http2.frames import ErrorCode
 from gateway.http2.stream import PART_BYTES, Listener, Stream
-from gateway.status import StatusError
 from gateway.upstream.channels.failures import (
     Progress,
     connection_lost,

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, cast
 
-from gateway.call import CallMetadata, Reply
+from gateway.call import CallMetadata, Method, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
-from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     AnyRequest,
     deadline_exceeded,
