@@ -7,7 +7,7 @@ from typing import Final, cast
 from gateway.call import CallMetadata, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
-from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
+from gateway.http2.stream import JOINED_BYTES
 from gateway.schema.catalog import Method
 from gateway.upstream.channels.failures import (
     AnyRequest,
@@ -198,7 +198,7 @@ class Http2Channel(CallOwner):
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
         if not isinstance(request, bytes):
-            call.stream = connection.open(block, call)
+            connection.open(block, call)
         else:
             if self._gzips:
                 prefix, message = self._frame(request)
@@ -206,10 +206,10 @@ class Http2Channel(CallOwner):
                 prefix, message = len(request).to_bytes(5, "big"), request
             call.sent_bytes = len(message)
             if len(message) <= JOINED_BYTES:
-                call.stream = connection.open_whole(block, prefix + message, call)
+                connection.open_whole(block, prefix + message, call)
             else:
-                call.stream = connection.open(block, call)
-                connection.send_message(call.stream, prefix, message, end=True)
+                connection.open(block, call)
+                connection.send_message(call, prefix, message, end=True)
         self._calls.add(call)
         if deadline_s is not None:
             call.deadline_s = deadline_s
@@ -223,9 +223,6 @@ class Http2Channel(CallOwner):
         """Counts a call no more, and lets the next one begin."""
         if call in self._calls:
             self._calls.remove(call)
-            # Breaks the cycle of call and stream, so that both are freed now, with the reply, and
-            # not only by the garbage collector.
-            call.stream.listener = NO_LISTENER
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
@@ -238,9 +235,11 @@ class Http2Channel(CallOwner):
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
-        for call in list(self._calls):
-            if not call.ended and call.is_late(now_s):
-                call.fail(deadline_exceeded())
         self._sweeping = False
-        if any(call.deadline_s is not None and not call.ended for call in self._calls):
-            self._sweep_soon()
+        for call in list(self._calls):
+            if call.ended or call.deadline_s is None:
+                continue
+            if call.is_late(now_s):
+                call.fail(deadline_exceeded())
+            elif not self._sweeping:
+                self._sweep_soon()
