@@ -347,24 +347,14 @@ class Check:
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call that passes the check."""
-        return _checked(call, (self,), proceed)
-
-
-def _checked(call: Call, checks: tuple[Check, ...], proceed: Handler) -> Awaitable[Reply]:
-    for number, one in enumerate(checks):
-        pending = one.check(call)
-        if pending is not None:
-            if isinstance(pending, Refused):
-                return pending
-            return _wait_and_proceed(pending, call, checks[number + 1 :], proceed)
-    return proceed(call)
+        return _behind((self,), proceed)(call)
 
 
 async def _wait_and_proceed(
     pending: Awaitable[object], call: Call, others: tuple[Check, ...], proceed: Handler
 ) -> Reply:
     await pending
-    return await _checked(call, others, proceed)
+    return await _behind(others, proceed)(call)
 
 
 def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
@@ -384,7 +374,13 @@ def _behind(checks: Sequence[Check], proceed: Handler) -> Handler:
     together = tuple(checks)
 
     def handle(call: Call) -> Awaitable[Reply]:
-        return _checked(call, together, proceed)
+        for number, one in enumerate(together):
+            pending = one.check(call)
+            if pending is not None:
+                if isinstance(pending, Refused):
+                    return pending
+                return _wait_and_proceed(pending, call, together[number + 1 :], proceed)
+        return proceed(call)
 
     return handle
 
