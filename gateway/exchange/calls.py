@@ -226,6 +226,10 @@ class CallFactory:
         # A dict, not any mapping: compiled code reads a dict directly, without a method look-up.
         self.chains = dict(chains)
         """The chain of each method."""
+        self._default_s = {
+            method: deadlines.timeout_s(method, None) for method in chains if not method.streams
+        }
+        """The seconds for a call whose client asks for no time, of methods that do not stream."""
         self._rules = rules
         self._rules_of_proxies = rules_of_proxies
         self._forwarding = forwarding
@@ -253,6 +257,8 @@ class CallFactory:
         timeout_s: float | None
         if method.streams:
             timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
+        elif fields.timeout is None:
+            timeout_s = self._default_s[method]
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s
