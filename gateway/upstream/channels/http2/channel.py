@@ -197,6 +197,10 @@ class Http2Channel(CallOwner):
         # Decodes hardly any block: a list is never three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
+        if deadline_s is not None:
+            call.deadline_s = deadline_s
+            if not self._sweeping:
+                self._sweep_soon()
         if not isinstance(request, bytes):
             connection.open(block, call)
         else:
@@ -211,10 +215,6 @@ class Http2Channel(CallOwner):
                 connection.open(block, call)
                 connection.send_message(call, prefix, message, end=True)
         self._calls.add(call)
-        if deadline_s is not None:
-            call.deadline_s = deadline_s
-            if not self._sweeping:
-                self._sweep_soon()
         socket.flush_soon()
         if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
             request.send_on(call)
