@@ -93,8 +93,8 @@ class Call:
 
     __slots__ = (
         *("_ended", "_head", "_headers", "_hooks", "_message", "_metadata", "_source"),
-        *("back_end_failed", "cache_result", "certificate", "deadline", "messages", "method"),
-        *("peer", "principal", "response_headers", "split", "trace"),
+        *("back_end_failed", "cache_result", "certificate", "deadline", "is_plain", "messages"),
+        *("method", "peer", "principal", "response_headers", "split", "trace"),
     )
 
     def __init__(  # noqa: PLR0917 - by position, what each request has
@@ -118,6 +118,8 @@ class Call:
         self._metadata = metadata
         self._headers = headers
         self._head = head
+        self.is_plain = headers is None and head is not None and head.is_plain
+        """True if its headers certainly have no condition and no Authorization."""
         self.deadline = deadline
         self.peer = peer
         self.certificate = certificate
@@ -173,17 +175,13 @@ class Call:
     def headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
+        self.is_plain = False
 
     def header(self, name: str, lower_name: bytes) -> str | None:
         """Returns a header field that is no list, without making a dictionary of all fields."""
         if self._headers is None and self._head is not None:
             return self._head.header(lower_name)
         return self.headers.get(name)
-
-    @property
-    def is_plain(self) -> bool:
-        """True if it certainly has no condition and no Authorization, without a look at headers."""
-        return self._headers is None and self._head is not None and self._head.is_plain
 
     @property
     def target(self) -> tuple[str, str]:
@@ -350,24 +348,14 @@ class Check:
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Proceeds with a call that passes the check."""
-        return _checked(call, (self,), proceed)
-
-
-def _checked(call: Call, checks: tuple[Check, ...], proceed: Handler) -> Awaitable[Reply]:
-    for number, one in enumerate(checks):
-        pending = one.check(call)
-        if pending is not None:
-            if isinstance(pending, Refused):
-                return pending
-            return _wait_and_proceed(pending, call, checks[number + 1 :], proceed)
-    return proceed(call)
+        return _behind((self,), proceed)(call)
 
 
 async def _wait_and_proceed(
     pending: Awaitable[object], call: Call, others: tuple[Check, ...], proceed: Handler
 ) -> Reply:
     await pending
-    return await _checked(call, others, proceed)
+    return await _behind(others, proceed)(call)
 
 
 def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
@@ -387,7 +375,13 @@ def _behind(checks: Sequence[Check], proceed: Handler) -> Handler:
     together = tuple(checks)
 
     def handle(call: Call) -> Awaitable[Reply]:
-        return _checked(call, together, proceed)
+        for number, one in enumerate(together):
+            pending = one.check(call)
+            if pending is not None:
+                if isinstance(pending, Refused):
+                    return pending
+                return _wait_and_proceed(pending, call, together[number + 1 :], proceed)
+        return proceed(call)
 
     return handle
 

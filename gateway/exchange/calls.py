@@ -128,10 +128,7 @@ class RequestHead(CallHead):
     They are encoded when the call leaves: many are refused before, or answered from the cache.
     """
 
-    __slots__ = (
-        *("_added", "_block", "_fields", "_forwarding", "_id", "_method", "_path", "_peer"),
-        *("_query", "_rules", "_trace"),
-    )
+    __slots__ = ("_added", "_block", "_forwarding", "_request", "_rules")
 
     def __init__(
         self,
@@ -142,26 +139,19 @@ class RequestHead(CallHead):
     ) -> None:
         """With `encodes`, the metadata is sent encoded if that is possible."""
         self._block: bytes | None = None if encodes else b""
-        # Not the request itself, which refers to the call that refers to this head.
-        self._fields = request.fields
+        self._request = request
         self.is_plain = request.fields.is_plain
-        self._peer = request.peer
-        self._id = request.id
-        self._method = request.method
-        self._path = request.path
-        self._query = request.query
-        self._trace = request.trace
         self._rules = rules
         self._forwarding = forwarding
         self._added: Metadata = []
 
     def metadata(self) -> Metadata:
         """Returns the metadata that `block` encodes."""
-        fields, forwarding = self._fields, self._forwarding
+        request, fields = self._request, self._request.fields
         return [
             *self._rules.to_metadata(fields.raw),
-            *forwarding.metadata(self._peer, fields.by_name),
-            *_own(self._id, self._trace),
+            *self._forwarding.metadata(request.peer, fields.by_name),
+            *_own(request.id, request.trace),
             *self._added,
         ]
 
@@ -169,14 +159,15 @@ class RequestHead(CallHead):
         """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
         if self._block is not None:
             return self._block
-        fields, rules, trace = self._fields, self._rules, self._trace
+        request, rules = self._request, self._rules
+        fields, trace = request.fields, request.trace
         block: bytes | None = fields.block
         if fields.block_rules is not rules:
-            block = fields.encode(rules, self._forwarding.block(self._peer, fields.host))
+            block = fields.encode(rules, self._forwarding.block(request.peer, fields.host))
         if block is None:
             block = b""
         else:
-            block += _ID_START + string(self._id.encode("ascii"))
+            block += _ID_START + string(request.id.encode("ascii"))
             if trace is not None:
                 block = b"".join((block, _TRACEPARENT_START, trace.text))
                 if trace.state:
@@ -191,19 +182,19 @@ class RequestHead(CallHead):
 
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""
-        return self._fields.by_name
+        return self._request.fields.by_name
 
     def target(self) -> tuple[str, str]:
         """Returns the HTTP method and the raw path of the request."""
-        return self._method, self._path
+        return self._request.method, self._request.path
 
     def header(self, lower_name: bytes) -> str | None:
         """Returns the first header field with this name, which is no list."""
-        return self._fields.first(lower_name)
+        return self._request.fields.first(lower_name)
 
     def query(self) -> str:
         """Returns the raw query of the request."""
-        return self._query
+        return self._request.query
 
 
 class CallFactory:
@@ -232,6 +223,10 @@ class CallFactory:
         # A dict, not any mapping: compiled code reads a dict directly, without a method look-up.
         self.chains = dict(chains)
         """The chain of each method."""
+        self._default_s = {
+            method: deadlines.timeout_s(method, None) for method in chains if not method.streams
+        }
+        """The seconds for a call whose client asks for no time, of methods that do not stream."""
         self._rules = rules
         self._rules_of_proxies = rules_of_proxies
         self._forwarding = forwarding
@@ -259,6 +254,8 @@ class CallFactory:
         timeout_s: float | None
         if method.streams:
             timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
+        elif fields.timeout is None:
+            timeout_s = self._default_s[method]
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)
         request.deadline_s = math.inf if timeout_s is None else started_s + timeout_s

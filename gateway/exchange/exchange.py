@@ -60,14 +60,13 @@ class Exchange:
     async def _answer(self, request: Request) -> Response:
         started_s = _now_s()
         site = self.site
-        self._identify(site, request)
         dialect = site.websocket if request.wants_websocket else site.rest
         match: RouteMatch | None = None
         gone: asyncio.CancelledError | None = None
         failure: StatusError | None = None
         code = _OK
         try:
-            _check(site, request)
+            self._admit(site, request)
             if request.path in site.endpoints.by_path:
                 response = await site.endpoints.answer(request)
             elif isinstance(found := dialect.match(request), Response):
@@ -123,12 +122,22 @@ class Exchange:
         site.request_log.note(request, None, response.status, error.code, sent, _now_s())
         return response
 
-    def _identify(self, site: Site, request: Request) -> None:
-        """Sets the id and the client of a request."""
+    def _admit(self, site: Site, request: Request) -> None:
+        """Sets the id and the client of a request, and runs the checks of the ring.
+
+        The token of a handshake is moved to its header before.
+
+        Raises:
+            StatusError: a check rejects the request.
+        """
         request.id = self._ids.choose(request.fields.request_id)
         if site.client_of is not None:
             request.client = site.client_of(request.peer, request.headers)
         ORIGIN.set((request.id, request.client))
+        if request.wants_websocket:
+            move_token_to_header(request)
+        for check in site.checks:
+            check(request)
 
     def _add_headers(self, site: Site, request: Request, response: Response) -> bool:
         """Adds the headers that every response has; returns False if that failed."""
@@ -144,18 +153,6 @@ class Exchange:
             logger.exception("the headers of request %s cannot be made", request.id)
             return False
         return True
-
-
-def _check(site: Site, request: Request) -> None:
-    """Moves the token of a handshake to its header, and runs the checks of the ring.
-
-    Raises:
-        StatusError: a check rejects the request.
-    """
-    if request.wants_websocket:
-        move_token_to_header(request)
-    for check in site.checks:
-        check(request)
 
 
 def _repeats(site: Site, request: Request, response: Response, form: ResponseForm) -> bool:

@@ -4,6 +4,7 @@ Sources: RFC 9110 sections 8.8.3.3 (entity tags) and 12.5.5 (Vary).
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -26,7 +27,7 @@ from gateway.status import (
 )
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
-from gateway.transcoding.response import Encode
+from gateway.transcoding.response import Encoder
 from gateway.transcoding.transcoder import Transcoder
 
 logger = logging.getLogger("gateway")
@@ -50,34 +51,39 @@ class Rendering:
         self._compresses = config.compression.enabled
         self._varies = _BY_BOTH if self._compresses else _BY_ACCEPT
 
-    def reply(self, reply: Reply, encode: Encode) -> Response:
+    def reply(self, reply: Reply, encode: Encoder) -> Response:
         """Returns the response to a reply of one message.
 
         Raises:
             StatusError: the reply cannot be encoded, or is larger than `limits.response_bytes`.
         """
-        payload = encode(reply.message)
-        if len(payload.body) > self._limit_bytes:
+        own_headers: Sequence[tuple[str, str]] = ()
+        if encode.write is not None:  # the usual case, which needs no payload
+            body, content_type = encode.write(reply.message), encode.content_type
+        else:
+            payload = encode(reply.message)
+            body, content_type, own_headers = payload.body, payload.content_type, payload.headers
+        if len(body) > self._limit_bytes:
             raise StatusError(
                 Code.RESOURCE_EXHAUSTED,
                 f"the response is larger than {self._limit_bytes} bytes",
                 http_status=500,
             )
-        if not (reply.metadata or reply.trailers or payload.headers):  # the usual case
-            return Response(200, [], payload.body, payload.content_type)
-        response = self.head(reply.metadata, payload.content_type)
-        response.body = payload.body
-        response.headers += payload.headers
+        if not (reply.metadata or reply.trailers or own_headers):  # the usual case
+            return Response(200, [], body, content_type)
+        response = self.head(reply.metadata, content_type)
+        response.body = body
+        response.headers += own_headers
         if reply.trailers:
             response.trailers = self._rules.to_trailers(reply.trailers)
         return response
 
-    def kept(self, forms: Forms, reply: Reply, encode: Encode) -> Response | None:
+    def kept(self, forms: Forms, reply: Reply, encode: Encoder) -> Response | None:
         """Returns a response like one that was made of an equal reply; None without one."""
         form = forms.made.get(encode)
         return form.response() if isinstance(form, ResponseForm) and form.is_of(reply) else None
 
-    def keep(self, forms: Forms, reply: Reply, encode: Encode, response: Response) -> None:
+    def keep(self, forms: Forms, reply: Reply, encode: Encoder, response: Response) -> None:
         """Keeps a response for equal replies, before anything of its request is added."""
         form = ResponseForm(forms, reply, response)
         forms.keep(encode, form, form.size_bytes)

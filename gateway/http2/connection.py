@@ -1,6 +1,6 @@
 """The client's side of one HTTP/2 connection as a state machine: no socket, no waiting.
 
-`receive` takes bytes and calls the listeners of streams; bytes to send collect for `take_output`.
+`receive` takes bytes and tells the streams of them; bytes to send collect for `take_output`.
 A peer that breaks the protocol, or floods, ends the connection with a `ConnectionFailed` and a
 GOAWAY, and all streams fail (RFC 9113). An error of one stream ends that stream only: its window
 overrun or opened wrongly, headers that are too large.
@@ -64,7 +64,7 @@ class Connection(Outgoing):
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             # A call that was never sent was certainly not processed.
-            stream.listener.on_failed(None, unprocessed=stream.id >= self._unsent_id)
+            stream.on_failed(None, unprocessed=stream.id >= self._unsent_id)
 
     def receive(self, data: bytes, work: int = _UNLIMITED) -> None:
         """Takes bytes from the peer, up to `work` frames of them.
@@ -164,7 +164,7 @@ class Connection(Outgoing):
         if self._flood_guard.idle_frames:
             self._flood_guard.note_useful()
         self._remote_ended(stream)
-        stream.listener.on_whole(headers, buffer[at:ends], trailers)
+        stream.on_whole(headers, buffer[at:ends], trailers)
         return over
 
     def _on_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -198,11 +198,11 @@ class Connection(Outgoing):
             stream.credit += size - len(payload)
         if flags & frames.END_STREAM:
             self._remote_ended(stream)
-            stream.listener.on_data(payload, ended=True)
+            stream.on_data(payload, ended=True)
         elif payload:
             if self._flood_guard.idle_frames:
                 self._flood_guard.note_useful()
-            stream.listener.on_data(payload, ended=False)
+            stream.on_data(payload, ended=False)
         else:
             self._flood_guard.note_idle()
 
@@ -224,9 +224,9 @@ class Connection(Outgoing):
             taken += size
             count += 1
             if size < PART_BYTES:
-                stream.listener.on_data(buffer[start:at], ended=False)
+                stream.on_data(buffer[start:at], ended=False)
             else:
-                stream.listener.on_part(view[start:at])
+                stream.on_part(view[start:at])
             over = incoming.more_data(buffer, first, at)
             if not over or self._work <= 0 or self.streams.get(stream_id) is not stream:
                 is_left = False
@@ -239,7 +239,7 @@ class Connection(Outgoing):
                 self._make_room()
             if self._flood_guard.idle_frames:
                 self._flood_guard.note_useful(count)
-            stream.listener.on_parts_end()
+            stream.on_parts_end()
         if is_left:  # it is empty, or too much, or of a stream that is over
             self._on_data(0, stream_id, buffer[start:at])
         return at
@@ -258,11 +258,11 @@ class Connection(Outgoing):
             return
         if flags & frames.END_STREAM:
             self._remote_ended(stream)
-            stream.listener.on_breach(ErrorCode.FRAME_SIZE_ERROR)
+            stream.on_breach(ErrorCode.FRAME_SIZE_ERROR)
         else:
             self._fail(stream, ErrorCode.FRAME_SIZE_ERROR)
 
-    def _take_room(self, stream_id: int, size: int) -> Stream | None:
+    def _take_room(self, stream_id: int, size: int) -> Stream[Any] | None:
         """Counts data in the windows of the connection and of its stream; None if that is over."""
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
@@ -321,7 +321,7 @@ class Connection(Outgoing):
             self._remote_ended(stream)
         elif headers.interim:
             self._flood_guard.note_idle(1 + len(block) // _BLOCK_BYTES_A_FRAME)
-        stream.listener.on_headers(headers, ended=ended)
+        stream.on_headers(headers, ended=ended)
 
     def _decoded(self, block: bytes) -> HeaderBlock:
         """Decodes a block, and counts the work for one that was not seen before."""
@@ -346,14 +346,14 @@ class Connection(Outgoing):
             self._remote_ended(stream)
         else:
             self.reset(stream)
-        stream.listener.on_oversized(self._header_bytes)
+        stream.on_oversized(self._header_bytes)
 
     def _on_reset(self, stream_id: int, payload: bytes) -> None:
         code = incoming.read_reset(payload)
         self._check_was_open(stream_id)
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
-            stream.listener.on_failed(code, unprocessed=code is ErrorCode.REFUSED_STREAM)
+            stream.on_failed(code, unprocessed=code is ErrorCode.REFUSED_STREAM)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -377,9 +377,12 @@ class Connection(Outgoing):
             self._resize(window)
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        incoming.check_ping(stream_id, payload)
+        if stream_id:
+            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a ping on a stream")
+        if len(payload) != 8:
+            raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a ping has 8 bytes")
         if not flags & frames.ACK:
-            self._answer(frames.ping(payload, ack=True))
+            self._answer(frames.PING_ACK_HEAD + payload)
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         last, self.goaway_code, self.pings_too_often = incoming.read_goaway(stream_id, payload)
@@ -387,4 +390,4 @@ class Connection(Outgoing):
         self.spend(len(self.streams))
         for stream in [s for s in self.streams.values() if s.id > last]:
             del self.streams[stream.id]
-            stream.listener.on_failed(None, unprocessed=True)
+            stream.on_failed(None, unprocessed=True)

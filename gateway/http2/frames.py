@@ -72,8 +72,9 @@ def settings(values: dict[int, int]) -> bytes:
 
 
 SETTINGS_ACK: Final = head(0, SETTINGS, ACK, 0)
-_PING_HEAD: Final = head(8, PING, 0, 0)
-_PING_ACK_HEAD: Final = head(8, PING, ACK, 0)
+OWN_PING: Final = head(8, PING, 0, 0) + bytes(8)
+PING_ACK_HEAD: Final = head(8, PING, ACK, 0)
+"""The start of the answer to a PING, before its eight bytes."""
 
 
 def window_update(stream_id: int, increment: int) -> bytes:
@@ -84,11 +85,6 @@ def window_update(stream_id: int, increment: int) -> bytes:
 def rst_stream(stream_id: int, code: int) -> bytes:
     """A RST_STREAM frame."""
     return head(4, RST_STREAM, 0, stream_id) + code.to_bytes(4, "big")
-
-
-def ping(payload: bytes, *, ack: bool) -> bytes:
-    """A PING frame of eight bytes, or the answer to one."""
-    return (_PING_ACK_HEAD if ack else _PING_HEAD) + payload
 
 
 def goaway(code: int) -> bytes:

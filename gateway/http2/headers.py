@@ -19,6 +19,8 @@ LENGTHS: Final = [bytes((size,)) for size in range(LONG)]
 """The size of a string literal, where one byte can hold it."""
 _NEW_NAME: Final = b"\x00"
 _NEVER_INDEXED: Final = b"\x10"
+_SIZE_0: Final = b"\x20"
+"""Says that the dynamic table has no room (RFC 7541 section 6.3)."""
 _SENSITIVE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 # Remembering takes at most a few hundred kilobytes a connection; then it starts anew.
@@ -122,7 +124,9 @@ class HeaderDecoder(ABC, Generic[Block]):
         if len(block) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._known) >= _REMEMBERED_BLOCKS:
                 self._known.clear()
-            self._known[block] = read
+            # A server begins its first block with the size of the table, which is 0 before too (RFC
+            # 7541 section 4.2); the blocks after it are the same without.
+            self._known[block] = self._known[block.lstrip(_SIZE_0)] = read
         return read
 
     def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:

@@ -133,14 +133,6 @@ def more_data(buffer: bytes, start: int, at: int) -> int:
     return over if length <= frames.DEFAULT_FRAME_SIZE and over <= len(buffer) else 0
 
 
-def check_ping(stream_id: int, payload: bytes) -> None:
-    """A PING belongs to no stream and has eight bytes."""
-    if stream_id:
-        raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a ping on a stream")
-    if len(payload) != 8:
-        raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a ping has 8 bytes")
-
-
 def unpadded(payload: bytes) -> bytes:
     """The payload of a padded frame without its padding."""
     if not payload or payload[0] >= len(payload):

@@ -10,7 +10,6 @@ from gateway.http2.stream import (
     CONNECTION_WINDOW,
     JOINED_BYTES,
     STREAM_WINDOW,
-    Listener,
     Stream,
 )
 
@@ -23,7 +22,7 @@ class Outgoing:
     """Streams, and the bytes to send for them, which collect for `take_output`."""
 
     def __init__(self, clock: Callable[[], float], header_bytes: int) -> None:
-        self.streams: dict[int, Stream] = {}
+        self.streams: dict[int, Stream[Any]] = {}
         self.max_streams = 0
         """The most streams that the peer allows at once; 0 before its first settings."""
         self.draining = False
@@ -76,22 +75,17 @@ class Outgoing:
         self._unsent_id = self._next_id
         return out
 
-    def open(self, block: bytes, listener: Listener[Any]) -> Stream:
+    def open(self, block: bytes, stream: Stream[Any]) -> None:
         """Starts a call with its encoded headers."""
-        stream_id = self._next_id
-        self._next_id = stream_id + 2
-        if stream_id == frames.LAST_STREAM_ID:
-            self.draining = True
-        stream = self.streams[stream_id] = Stream(stream_id, listener, self._initial_send_window)
+        stream_id = self._begin(stream)
         size = len(block)
         if size <= frames.DEFAULT_FRAME_SIZE:
             head = pack_head(size << 8 | frames.HEADERS, frames.END_HEADERS, stream_id)
             self.output += (head, block)
         else:
             self.output.append(frames.headers(stream_id, block))
-        return stream
 
-    def open_whole(self, block: bytes, data: bytes, listener: Listener[Any]) -> Stream:
+    def open_whole(self, block: bytes, data: bytes, stream: Stream[Any]) -> None:
         """Starts a call with its whole request; in one step, if each part fits into one frame."""
         size = len(data)
         if (
@@ -100,16 +94,12 @@ class Outgoing:
             or size > frames.DEFAULT_FRAME_SIZE
             or len(block) > frames.DEFAULT_FRAME_SIZE
         ):
-            stream = self.open(block, listener)
+            self.open(block, stream)
             self.send(stream, data, end=True)
-            return stream
-        stream_id = self._next_id
-        self._next_id = stream_id + 2
-        if stream_id == frames.LAST_STREAM_ID:
-            self.draining = True
-        stream = Stream(stream_id, listener, self._initial_send_window - size)
-        self.streams[stream_id] = stream
+            return
+        stream_id = self._begin(stream)
         stream.local_ended = True
+        stream.send_window -= size
         self._send_window -= size
         # Frames that a peer sends while we send may answer ours: they do not count as a flood.
         if self._flood_guard.idle_frames:
@@ -120,9 +110,19 @@ class Outgoing:
             pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
             data,
         )
-        return stream
 
-    def send(self, stream: Stream, data: bytes, *, end: bool) -> bool:
+    def _begin(self, stream: Stream[Any]) -> int:
+        """Gives a stream its id and its windows; returns the id."""
+        stream_id = stream.id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id == frames.LAST_STREAM_ID:
+            self.draining = True
+        stream.send_window, stream.room = self._initial_send_window, STREAM_WINDOW
+        stream.pending, stream.local_ended, stream.credit = None, False, 0
+        self.streams[stream_id] = stream
+        return stream_id
+
+    def send(self, stream: Stream[Any], data: bytes, *, end: bool) -> bool:
         """Sends data, as far as the peer's windows allow; False if some must wait."""
         stream.local_ended = end
         # Frames that a peer sends while we send may answer ours: they do not count as a flood.
@@ -144,7 +144,9 @@ class Outgoing:
         self._send_later(stream, memoryview(data))
         return stream.pending is None
 
-    def send_message(self, stream: Stream, prefix: bytes, message: bytes, *, end: bool) -> bool:
+    def send_message(
+        self, stream: Stream[Any], prefix: bytes, message: bytes, *, end: bool
+    ) -> bool:
         """Sends a message after its prefix, as `send`; one that is large is not copied."""
         if len(message) <= JOINED_BYTES:
             return self.send(stream, prefix + message, end=end)
@@ -154,19 +156,19 @@ class Outgoing:
         self._send_later(stream, memoryview(message)[first:])
         return stream.pending is None
 
-    def end(self, stream: Stream) -> None:
+    def end(self, stream: Stream[Any]) -> None:
         """Ends the request: no more data follows."""
         if not stream.local_ended:
             self.send(stream, b"", end=True)
 
-    def reset(self, stream: Stream, code: ErrorCode = ErrorCode.CANCEL) -> None:
-        """Cancels a call; its listener receives no more events."""
+    def reset(self, stream: Stream[Any], code: ErrorCode = ErrorCode.CANCEL) -> None:
+        """Cancels a call; its stream receives no more events."""
         if self.streams.pop(stream.id, None) is not None:
             late = self._late_room + max(0, stream.room)
             self._late_room = min(late, CONNECTION_WINDOW)
             self.output.append(frames.rst_stream(stream.id, code))
 
-    def consumed(self, stream: Stream, size: int) -> None:
+    def consumed(self, stream: Stream[Any], size: int) -> None:
         """Lets the peer send as many bytes as have been taken."""
         stream.credit += size
         # Waits for half a window: early enough, and avoids many small updates.
@@ -191,7 +193,7 @@ class Outgoing:
 
     def ping(self) -> None:
         """Pings the peer; any frame that it sends next shows that it is alive."""
-        self.output.append(frames.ping(bytes(8), ack=False))
+        self.output.append(frames.OWN_PING)
 
     def close(self) -> None:
         """Sends a GOAWAY."""
@@ -205,13 +207,13 @@ class Outgoing:
             raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames to answer")
         self.output.append(frame)
 
-    def _remote_ended(self, stream: Stream) -> None:
+    def _remote_ended(self, stream: Stream[Any]) -> None:
         """The peer ended a stream: data that still waits to be sent is dropped."""
         del self.streams[stream.id]
         if not stream.local_ended or stream.pending is not None:
             self.output.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
 
-    def _send_later(self, stream: Stream, data: memoryview) -> None:
+    def _send_later(self, stream: Stream[Any], data: memoryview) -> None:
         """Sends data after what waits already, as far as the windows allow."""
         if stream.pending is None:
             stream.pending = [data]
@@ -219,7 +221,7 @@ class Outgoing:
             stream.pending.append(data)
         self._send_pending(stream)
 
-    def _send_pending(self, stream: Stream) -> None:
+    def _send_pending(self, stream: Stream[Any]) -> None:
         pending = stream.pending
         while pending:
             data, at = pending[0], 0
@@ -245,7 +247,7 @@ class Outgoing:
                     break
             del pending[0]
         stream.pending = None
-        stream.listener.on_writable()
+        stream.on_writable()
 
     def _send_all_pending(self) -> None:
         for stream in [s for s in self.streams.values() if s.pending is not None]:
@@ -295,6 +297,6 @@ class Outgoing:
         if stream_id % 2 == 0 or stream_id >= self._next_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
 
-    def _fail(self, stream: Stream, code: ErrorCode) -> None:
+    def _fail(self, stream: Stream[Any], code: ErrorCode) -> None:
         self.reset(stream, code)
-        stream.listener.on_breach(code)
+        stream.on_breach(code)

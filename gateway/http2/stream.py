@@ -1,10 +1,10 @@
-"""One stream of a connection, and the listener that receives its events."""
+"""One stream of a connection: its events, and its windows."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Final, Generic
+from typing import Final, Generic
 
 from gateway.http2.frames import DEFAULT_FRAME_SIZE, ErrorCode
-from gateway.http2.headers import Block, HeaderBlock
+from gateway.http2.headers import Block
 
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024
 """Bytes of all streams together that a peer may send before they are processed."""
@@ -19,10 +19,25 @@ PART_BYTES: Final = 4096
 """The size from which data of a body is kept as it came, and not joined with what is around it."""
 
 
-class Listener(ABC, Generic[Block]):
-    """Receives the events of one stream."""
+class Stream(ABC, Generic[Block]):
+    """One stream: receives its events, and has what the connection counts for it.
 
-    __slots__ = ()
+    The connection sets all of that when the stream begins.
+    """
+
+    __slots__ = ("credit", "id", "local_ended", "pending", "room", "send_window")
+
+    id: int
+    send_window: int
+    """Bytes that the peer accepts now; negative after it has made its window smaller."""
+    pending: list[memoryview] | None
+    """The data that waits to be sent, in order; None if there is none."""
+    local_ended: bool
+    """True if the last data was given."""
+    room: int
+    """Bytes that the peer may send."""
+    credit: int
+    """Bytes that have been taken, and for which the peer got no new room yet."""
 
     @abstractmethod
     def on_headers(self, headers: Block, *, ended: bool) -> None:
@@ -66,41 +81,3 @@ class Listener(ABC, Generic[Block]):
 
         `unprocessed` is true if the peer has certainly not processed the call.
         """
-
-
-class Stream:
-    """One stream: its id, its windows, and the data that waits to be sent."""
-
-    __slots__ = ("credit", "id", "listener", "local_ended", "pending", "room", "send_window")
-
-    def __init__(self, stream_id: int, listener: Listener[Any], send_window: int) -> None:
-        self.id = stream_id
-        self.listener = listener
-        self.send_window = send_window
-        self.pending: list[memoryview] | None = None
-        """The data that waits, in order; None if there is none."""
-        self.local_ended = False
-        self.room = STREAM_WINDOW
-        self.credit = 0
-
-
-class _NoListener(Listener[HeaderBlock]):
-    """Listens to a stream that is over, and ignores its events."""
-
-    __slots__ = ()
-
-    def on_headers(self, headers: HeaderBlock, *, ended: bool) -> None:
-        """Does nothing."""
-
-    def on_data(self, data: bytes, *, ended: bool) -> None:
-        """Does nothing."""
-
-    def on_writable(self) -> None:
-        """Does nothing."""
-
-    def on_failed(self, code: ErrorCode | None, *, unprocessed: bool) -> None:
-        """Does nothing."""
-
-
-NO_LISTENER: Final = _NoListener()
-"""Replaces the listener of a stream that is over, so that both can be freed."""

@@ -7,14 +7,43 @@ from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body, read_http_body
 from gateway.transcoding.json.codec import Codec
-from gateway.transcoding.media import Payload
+from gateway.transcoding.media import JSON, Payload
 from gateway.transcoding.selections import Selection, members_of, read_selection
 from gateway.transcoding.wire import merged
 
-Encode = Callable[[bytes], Payload]
+
+class Encoder:
+    """Encodes the message of a reply to the payload of the response."""
+
+    __slots__ = ("content_type", "write")
+
+    def __init__(self, write: Callable[[bytes], bytes] | None, content_type: str = JSON) -> None:
+        self.write = write
+        """Makes the body from wire bytes; None if each message states its own media type."""
+        self.content_type = content_type
+        """The media type of all that `write` makes."""
+
+    def __call__(self, wire: bytes) -> Payload:
+        """Returns the payload; one that is written has no headers of its own."""
+        assert self.write is not None  # noqa: S101 - `_RawEncoder` does not come here
+        return Payload(self.write(wire), self.content_type)
 
 
-def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) -> Encode:
+class _RawEncoder(Encoder):
+    """Sends a google.api.HttpBody as it is; it is a field of the reply, or all of it."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int | None) -> None:
+        super().__init__(None)
+        self._number = number
+
+    def __call__(self, wire: bytes) -> Payload:
+        """Returns the payload with the headers that belong to it."""
+        return read_http_body(wire if self._number is None else merged(wire, self._number))
+
+
+def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) -> Encoder:
     """Makes the encoder from wire bytes of a reply to the payload that the rule describes.
 
     A google.api.HttpBody, or a `response_body` field that is one, is sent raw; all other replies
@@ -26,16 +55,13 @@ def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) 
     """
     field = binding.response_body
     if field is None and is_http_body(binding.method.output):
-        return read_http_body
+        return _RawEncoder(None)
     if field is not None and not field.is_repeated and is_http_body(field.message_type):
-        number = field.number
-        return lambda wire: read_http_body(merged(wire, number))
+        return _RawEncoder(field.number)
     selection = None if chosen is None else _selection(binding, chosen)
     if field is None:
-        write = codec.writer(binding.method.output, selection)
-    else:
-        write = codec.field_writer(field, selection)
-    return lambda wire: Payload(write(wire))
+        return Encoder(codec.writer(binding.method.output, selection))
+    return Encoder(codec.field_writer(field, selection))
 
 
 def _selection(binding: Binding, chosen: str) -> Selection:
@@ -44,7 +70,7 @@ def _selection(binding: Binding, chosen: str) -> Selection:
     return read_selection(chosen, message, "$fields")
 
 
-def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
+def protobuf_encoder(binding: Binding, media_type: str) -> Encoder:
     """Makes the encoder from wire bytes of a reply to protobuf with this media type.
 
     Raises:
@@ -52,12 +78,11 @@ def protobuf_encoder(binding: Binding, media_type: str) -> Encode:
     """
     field = binding.response_body
     if field is None:
-        return lambda wire: Payload(wire, media_type)
+        return Encoder(lambda wire: wire, media_type)
     if not protobuf_codec.has_message(field):
         raise StatusError(
             Code.INVALID_ARGUMENT,
             f"the reply is the field {field.name}, which is not a message: accept JSON",
             http_status=406,
         )
-    write = protobuf_codec.field_writer(field)
-    return lambda wire: Payload(write(wire), media_type)
+    return Encoder(protobuf_codec.field_writer(field), media_type)

@@ -33,7 +33,7 @@ from gateway.transcoding.media import (
     preferred,
 )
 from gateway.transcoding.request import LenientDecoder, RequestDecoder
-from gateway.transcoding.response import Encode, protobuf_encoder, response_encoder
+from gateway.transcoding.response import Encoder, protobuf_encoder, response_encoder
 from gateway.transcoding.routing.router import Router
 from gateway.transcoding.streams.choosing import choose_deframer
 from gateway.transcoding.streams.decoder import (
@@ -76,19 +76,19 @@ class Plan:
     __slots__ = ("_binding", "_in_protobuf", "_serves_all", "decoder", "encode")
 
     def __init__(
-        self, binding: Binding, decoder: RequestDecoder, encode: Encode, *, serves_all: bool
+        self, binding: Binding, decoder: RequestDecoder, encode: Encoder, *, serves_all: bool
     ) -> None:
         """With `serves_all`, a client that accepts no available encoding gets JSON."""
         self._binding = binding
         self._serves_all = serves_all
-        self._in_protobuf: dict[str, Encode] = {}
+        self._in_protobuf: dict[str, Encoder] = {}
         """The encoders of the media types of protobuf."""
         self.decoder = decoder
         """The decoder of request messages."""
         self.encode = encode
         """The encoder of replies as JSON or, where the rule says so, raw."""
 
-    def encoder(self, accept: str | None) -> Encode:
+    def encoder(self, accept: str | None) -> Encoder:
         """Chooses the encoder of a reply by the client's Accept header.
 
         Raises:
@@ -138,7 +138,7 @@ class Transcoder:
         )
         """True if requests may have system parameters."""
         self._parameter_names: dict[Method, ParameterNames | None] = {}
-        self._other_forms: dict[tuple[Binding, JsonForm], Encode] = {}
+        self._other_forms: dict[tuple[Binding, JsonForm], Encoder] = {}
         self._failures = FailureWriter(
             codec, pretty=config.json_.pretty, emits_unset=config.json_.emit_unset
         )
@@ -174,7 +174,7 @@ class Transcoder:
 
     def encoder(
         self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
-    ) -> Encode:
+    ) -> Encoder:
         """Chooses the encoder of a reply as `Plan.encoder`; one that makes JSON has a `form`.
 
         Raises:
@@ -188,7 +188,7 @@ class Transcoder:
 
     def framing(
         self, match: RouteMatch, accept: str | None, form: JsonForm | None = None
-    ) -> tuple[Framing | None, Encode]:
+    ) -> tuple[Framing | None, Encoder]:
         """Chooses the framing of a response stream, and the encoder of its messages.
 
         Raw bytes have no framing: each payload has its own media type.
@@ -335,7 +335,7 @@ class Transcoder:
         except KeyError:
             return self._compile(match.target)
 
-    def _encoder_of(self, binding: Binding, form: JsonForm) -> Encode:
+    def _encoder_of(self, binding: Binding, form: JsonForm) -> Encoder:
         """The encoder of replies in another form than that of the settings.
 
         Raises:
@@ -360,14 +360,9 @@ class Transcoder:
         return plan
 
 
-def _wrapped(encode: Encode) -> Encode:
+def _wrapped(encode: Encoder) -> Encoder:
     """Makes an encoder that writes `{"result": message}`; failures have `error` there."""
-
-    def encode_wrapped(wire: bytes) -> Payload:
-        payload = encode(wire)
-        return Payload(b'{"result":%b}' % payload.body, payload.content_type)
-
-    return encode_wrapped
+    return Encoder(lambda wire: b'{"result":%b}' % encode(wire).body)
 
 
 def build_transcoder(config: Config, schema: Schema) -> Transcoder:

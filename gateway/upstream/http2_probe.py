@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from gateway.http2.headers import string
-from gateway.http2.stream import Listener
+from gateway.http2.stream import Stream
 from gateway.upstream.channels.http2.address import Address
 
 # Fields of the static table (RFC 7541 appendix A); the last three have a value of their own.
@@ -32,8 +32,8 @@ async def probe_http2(address: Address, path: str, user_agent: str) -> int:
         if not opened.connection.can_open:
             raise ConnectionError("the server takes no requests")
         answer = _Answer()
-        stream = opened.connection.open(block, answer)
-        opened.connection.send(stream, b"", end=True)
+        opened.connection.open(block, answer)
+        opened.connection.send(answer, b"", end=True)
         opened.flush()
         status = await answer.status
     finally:
@@ -43,7 +43,7 @@ async def probe_http2(address: Address, path: str, user_agent: str) -> int:
     return int(status)
 
 
-class _Answer(Listener[Any]):
+class _Answer(Stream[Any]):
     """The status of one answer, as soon as it is known."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.incoming import ConnectionFailed
-from gateway.http2.stream import Listener
+from gateway.http2.stream import Stream
 from gateway.upstream.channels.http2.headers import ResponseDecoder, ResponseHeaders
 from tests.support import http2_peer as peer
 
@@ -30,7 +30,7 @@ FRAMES = st.builds(
 OPENING = st.sampled_from([peer.settings(), b""])
 
 
-class Ending(Listener[ResponseHeaders]):
+class Ending(Stream[ResponseHeaders]):
     """Counts how often a stream ends."""
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class Ending(Listener[ResponseHeaders]):
 def started(connection: Connection) -> list[Ending]:
     endings = [Ending(), Ending()]
     for ending in endings:
-        stream = connection.open(peer.block((":path", "/x")), ending)
-        connection.send(stream, b"hello", end=True)
+        connection.open(peer.block((":path", "/x")), ending)
+        connection.send(ending, b"hello", end=True)
     return endings
 
 

@@ -22,6 +22,7 @@ class Head(CallHead):
     """A head that counts how often metadata and headers are made of it."""
 
     def __init__(self) -> None:
+        self.is_plain = True
         self.made: list[str] = []
 
     def block(self) -> bytes:

@@ -15,7 +15,7 @@ from gateway.http.messages import Request, Response
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
-from gateway.transcoding.response import Encode
+from gateway.transcoding.response import Encoder
 from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 
 _READS: Final = ("GET", "HEAD")
@@ -129,7 +129,7 @@ class RestDialect:
         return self._answer(request, match, encode, pending)
 
     async def _answer(
-        self, request: Request, match: RouteMatch, encode: Encode, pending: Awaitable[Reply]
+        self, request: Request, match: RouteMatch, encode: Encoder, pending: Awaitable[Reply]
     ) -> Response:
         """Returns the response to a call whose chain has begun."""
         reply = await pending
@@ -150,7 +150,7 @@ class RestDialect:
         return response
 
     def _kept(
-        self, request: Request, match: RouteMatch, reply: Reply, encode: Encode
+        self, request: Request, match: RouteMatch, reply: Reply, encode: Encoder
     ) -> Response | None:
         """Returns a response like one that was made of an equal reply; None without one."""
         # A POST has no tag, so its response is not like that to a GET.
@@ -172,7 +172,7 @@ class RestDialect:
         return under_conditions(request, response, is_raw=is_raw, is_stored=is_stored)
 
     async def _render(
-        self, match: RouteMatch, reply: Reply, encode: Encode, *, is_judged: bool
+        self, match: RouteMatch, reply: Reply, encode: Encoder, *, is_judged: bool
     ) -> Response:
         """Renders a reply, in a thread if it is large; one that is judged gets its entity tag."""
         render: Callable[[], Response] = partial(self._rendering.reply, reply, encode)

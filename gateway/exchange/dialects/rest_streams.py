@@ -21,7 +21,7 @@ from gateway.http.messages import Request, Response
 from gateway.status import Code, StatusError
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import OCTET_STREAM, Payload
-from gateway.transcoding.response import Encode
+from gateway.transcoding.response import Encoder
 from gateway.transcoding.streams.decoder import RequestStreamDecoder
 from gateway.transcoding.streams.framing import RAW_LINES, Framing, last_number, retry_field
 
@@ -40,7 +40,7 @@ class ResponseStream:
     def __init__(
         self,
         call: StreamingCall,
-        encode: Encode,
+        encode: Encoder,
         encode_error: Callable[[StatusError], bytes],
         framing: Framing | None,
     ) -> None:
@@ -214,7 +214,7 @@ class RestStreams:
             match, request.query, content_type, self._limit_bytes
         )
 
-    async def _one_reply(self, call: StreamingCall, encode: Encode) -> Response:
+    async def _one_reply(self, call: StreamingCall, encode: Encoder) -> Response:
         """Returns the response to a stream of requests with one reply."""
         reply = await call.reply()
         assert reply is not None  # noqa: S101 - without a time limit there is a reply
@@ -227,7 +227,7 @@ class RestStreams:
         request: Request,
         match: RouteMatch,
         call: StreamingCall,
-        encode: Encode,
+        encode: Encoder,
         started_s: float,
     ) -> Response:
         """Returns a stream of raw bytes; the first message states their media type."""
@@ -252,7 +252,7 @@ class RestStreams:
         match: RouteMatch,
         call: StreamingCall,
         framing: Framing,
-        encode: Encode,
+        encode: Encoder,
         started_s: float,
     ) -> Response:
         """Returns a stream of framed messages.

@@ -1,4 +1,4 @@
-"""The state machine: bytes in, listeners told, bytes out; a peer that misbehaves is left."""
+"""The state machine: bytes in, streams told, bytes out; a peer that misbehaves is left."""
 
 import random
 from collections.abc import Callable
@@ -9,18 +9,13 @@ from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.incoming import ConnectionFailed
-from gateway.http2.stream import (
-    CONNECTION_WINDOW,
-    STREAM_WINDOW,
-    Listener,
-    Stream,
-)
+from gateway.http2.stream import CONNECTION_WINDOW, STREAM_WINDOW, Stream
 from gateway.upstream.channels.http2.headers import ResponseDecoder, ResponseHeaders
 from tests.support import http2_peer as peer
 
 
-class Ear(Listener[ResponseHeaders]):
-    """Notes what a stream's listener is told."""
+class Ear(Stream[ResponseHeaders]):
+    """A stream that notes what it is told."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -46,12 +41,12 @@ def connection() -> Connection:
     return subject
 
 
-def start(connection: Connection, data: bytes | None = b"") -> tuple[Stream, Ear]:
+def start(connection: Connection, data: bytes | None = b"") -> tuple[Stream[ResponseHeaders], Ear]:
     ear = Ear()
-    stream = connection.open(peer.block((":path", "/x")), ear)
+    connection.open(peer.block((":path", "/x")), ear)
     if data is not None:
-        connection.send(stream, data, end=True)
-    return stream, ear
+        connection.send(ear, data, end=True)
+    return ear, ear
 
 
 def sent(connection: Connection) -> list[tuple[int, int, int, bytes]]:
@@ -583,10 +578,8 @@ def test_a_whole_reply_is_told_in_one_step_although_its_headers_are_new() -> Non
 
     connection, ear = Connection(ResponseDecoder()), Whole()
     connection.receive(peer.settings())
-    stream = connection.open(peer.block((":path", "/x")), ear)
-    connection.receive(
-        peer.response(stream.id) + peer.data(stream.id, b"abc") + peer.trailers(stream.id)
-    )
+    connection.open(peer.block((":path", "/x")), ear)
+    connection.receive(peer.response(ear.id) + peer.data(ear.id, b"abc") + peer.trailers(ear.id))
     assert ear.told == [("200", b"abc", 0)]
 
 

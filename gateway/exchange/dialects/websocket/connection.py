@@ -22,7 +22,7 @@ from gateway.http.connection import SocketConnection
 from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
-from gateway.transcoding.response import Encode
+from gateway.transcoding.response import Encoder
 from gateway.transcoding.streams.decoder import MessageDecoder
 
 logger = logging.getLogger("gateway")
@@ -51,7 +51,7 @@ class Session(NamedTuple):
     """The call that a WebSocket carries."""
 
     call: StreamingCall
-    encode: Encode
+    encode: Encoder
     """Encodes the payload of a reply."""
     ok_text: bytes
     """The last text frame of a call that succeeded."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.call import Metadata, Reply, StatusError
 from gateway.http2.frames import ErrorCode
-from gateway.http2.stream import PART_BYTES, Listener, Stream
+from gateway.http2.stream import PART_BYTES, Stream
 from gateway.upstream.channels.failures import (
     Progress,
     connection_lost,
@@ -32,18 +32,15 @@ _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
 
 
-class RpcCall(Listener[ResponseHeaders]):
+class RpcCall(Stream[ResponseHeaders]):
     """One call, from its headers to its status; messages come out one by one."""
 
     __slots__ = (
         *("_begun", "_drained", "_due_bytes", "_encoding", "_is_large", "_limit_bytes"),
         "_missing_bytes",
         *("_owed", "_parts", "_share", "deadline_s", "ended", "error", "large_replies"),
-        *("metadata", "received_bytes", "sent_bytes", "socket", "started", "stream", "trailers"),
-        "upstream",
+        *("metadata", "received_bytes", "sent_bytes", "socket", "started", "trailers", "upstream"),
     )
-
-    stream: Stream
 
     def __init__(
         self, upstream: str, limit_bytes: int, socket: Http2Socket, large_replies: LargeReplies
@@ -141,7 +138,7 @@ class RpcCall(Listener[ResponseHeaders]):
 
     async def writable(self) -> None:
         """Waits until all data given has been sent, or the call is over."""
-        if self.stream.pending is not None and not self.ended:
+        if self.pending is not None and not self.ended:
             self._drained = self.socket.loop.create_future()
             await self._drained
 
@@ -175,7 +172,7 @@ class RpcCall(Listener[ResponseHeaders]):
 
     def took(self, size: int) -> None:
         """Lets the peer send as many bytes as have been taken."""
-        self.socket.connection.consumed(self.stream, size)
+        self.socket.connection.consumed(self, size)
 
     def fail(self, error: Exception) -> None:
         """Ends the call from this side."""
@@ -186,7 +183,7 @@ class RpcCall(Listener[ResponseHeaders]):
         """Cancels the call at the back end."""
         if not self.ended:
             self.ended = True
-            self.socket.connection.reset(self.stream)
+            self.socket.connection.reset(self)
             self.socket.flush_soon()
         if self._share is not None:
             self._share.give_back()
@@ -271,7 +268,7 @@ class RpcCall(Listener[ResponseHeaders]):
         if self._drained is not None:
             self.on_writable()
         if error is not None:
-            self.socket.connection.reset(self.stream)
+            self.socket.connection.reset(self)
             if self._share is not None:
                 self._share.give_back()
         self.changed()

@@ -7,7 +7,7 @@ from typing import Final, cast
 from gateway.call import CallMetadata, Method, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
-from gateway.http2.stream import JOINED_BYTES, NO_LISTENER
+from gateway.http2.stream import JOINED_BYTES
 from gateway.upstream.channels.failures import (
     AnyRequest,
     deadline_exceeded,
@@ -196,8 +196,12 @@ class Http2Channel(CallOwner):
         # Decodes hardly any block: a list is never three times as large as its block.
         if len(block) * 3 > limit_bytes and not fits(block, limit_bytes):
             raise metadata_too_large(limit_bytes)
+        if deadline_s is not None:
+            call.deadline_s = deadline_s
+            if not self._sweeping:
+                self._sweep_soon()
         if not isinstance(request, bytes):
-            call.stream = connection.open(block, call)
+            connection.open(block, call)
         else:
             if self._gzips:
                 prefix, message = self._frame(request)
@@ -205,15 +209,11 @@ class Http2Channel(CallOwner):
                 prefix, message = len(request).to_bytes(5, "big"), request
             call.sent_bytes = len(message)
             if len(message) <= JOINED_BYTES:
-                call.stream = connection.open_whole(block, prefix + message, call)
+                connection.open_whole(block, prefix + message, call)
             else:
-                call.stream = connection.open(block, call)
-                connection.send_message(call.stream, prefix, message, end=True)
+                connection.open(block, call)
+                connection.send_message(call, prefix, message, end=True)
         self._calls.add(call)
-        if deadline_s is not None:
-            call.deadline_s = deadline_s
-            if not self._sweeping:
-                self._sweep_soon()
         socket.flush_soon()
         if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
             request.send_on(call)
@@ -222,9 +222,6 @@ class Http2Channel(CallOwner):
         """Counts a call no more, and lets the next one begin."""
         if call in self._calls:
             self._calls.remove(call)
-            # Breaks the cycle of call and stream, so that both are freed now, with the reply, and
-            # not only by the garbage collector.
-            call.stream.listener = NO_LISTENER
         if self._connections.waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
@@ -237,9 +234,11 @@ class Http2Channel(CallOwner):
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
-        for call in list(self._calls):
-            if not call.ended and call.is_late(now_s):
-                call.fail(deadline_exceeded())
         self._sweeping = False
-        if any(call.deadline_s is not None and not call.ended for call in self._calls):
-            self._sweep_soon()
+        for call in list(self._calls):
+            if call.ended or call.deadline_s is None:
+                continue
+            if call.is_late(now_s):
+                call.fail(deadline_exceeded())
+            elif not self._sweeping:
+                self._sweep_soon()

@@ -51,11 +51,11 @@ class Sender(HeldRequest):
             self._task = call.socket.loop.create_task(self._send_all())
             return
         if self._kept:
-            call.socket.connection.send(call.stream, bytes(self._kept), end=False)
+            call.socket.connection.send(call, bytes(self._kept), end=False)
         if self._failure is not None:
             call.fail(self._failure)
         elif self._is_done:
-            call.socket.connection.end(call.stream)
+            call.socket.connection.end(call)
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 
@@ -109,14 +109,14 @@ class Sender(HeldRequest):
                         return
                     continue
                 connection = call.socket.connection
-                is_sent = connection.send_message(call.stream, prefix, body, end=False)
+                is_sent = connection.send_message(call, prefix, body, end=False)
                 call.socket.flush_soon()
                 if not is_sent:
                     await call.writable()
             self._is_done = True
             call = self._call
             if not call.ended:
-                call.socket.connection.end(call.stream)
+                call.socket.connection.end(call)
                 call.socket.flush_soon()
         except Exception as error:  # noqa: BLE001 - any error of the request fails the call
             self._failure = error

@@ -17,7 +17,7 @@ def answered() -> StreamingCall:
     """A call on a connection that nobody reads, whose reply has begun."""
     socket = Http2Socket(asyncio.get_running_loop(), lambda _: None)
     call = StreamingCall("echo", 100_000, socket, LargeReplies("echo", 10_000_000, 1.0))
-    call.stream = socket.connection.open(b"", call)
+    socket.connection.open(b"", call)
     call.started = True
     return call
 

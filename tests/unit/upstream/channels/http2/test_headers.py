@@ -77,6 +77,12 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(decoder._known) <= 512
 
 
+def test_the_first_block_is_known_without_the_size_of_the_table() -> None:
+    decoder, first = ResponseDecoder(10_000), peer.block((":status", "200"))
+    assert first.startswith(b"\x20")
+    assert decoder.decode(first) is decoder.known(first[1:]) is decoder.known(first)
+
+
 @pytest.mark.parametrize(
     "pair",
     [
