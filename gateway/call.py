@@ -374,7 +374,7 @@ def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
         if isinstance(interceptor, Check):
             checks.insert(0, interceptor)
             continue
-        handler, checks = _link(interceptor, _behind(checks, handler)), []
+        handler, checks = Link(interceptor, _behind(checks, handler)), []
     return _behind(checks, handler)
 
 
@@ -382,15 +382,18 @@ def _behind(checks: Sequence[Check], proceed: Handler) -> Handler:
     if not checks:
         return proceed
     together = tuple(checks)
-
-    def handle(call: Call) -> Awaitable[Reply]:
-        return _checked(call, together, proceed)
-
-    return handle
+    return lambda call: _checked(call, together, proceed)
 
 
-def _link(interceptor: Interceptor, proceed: Handler) -> Handler:
-    def handle(call: Call) -> Awaitable[Reply]:
-        return interceptor(call, proceed)
+class Link:
+    """A stage of a chain, and the handler behind it."""
 
-    return handle
+    __slots__ = ("_proceed", "interceptor")
+
+    def __init__(self, interceptor: Interceptor, proceed: Handler) -> None:
+        self.interceptor = interceptor
+        self._proceed = proceed
+
+    def __call__(self, call: Call) -> Awaitable[Reply]:
+        """Passes a call to the stage."""
+        return self.interceptor(call, self._proceed)
