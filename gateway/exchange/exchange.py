@@ -76,13 +76,15 @@ class Exchange(Responder):
         # Without `ORIGIN`, as nothing is logged but the request itself.
         self._name(site, request)
         form = response.form
-        if form is None or not _repeats(site, request, response, form):
-            site.rendering.describe(request, route.match, response)
-            if not self._add_headers(site, request, response):
-                response = _bare_error(site.rest, request)
-        site.request_log.note(
-            request, route.match, response.status, response.code, len(response.body), started_s
-        )
+        try:
+            if form is None or not _repeats(site, request, response, form):
+                site.rendering.describe(request, route.match, response)
+        except Exception as error:  # noqa: BLE001 - `_failure` logs it
+            response = site.rest.fail(_failure(request, error), request)
+        if response.sent is None and not self._add_headers(site, request, response):
+            response = _bare_error(site.rest, request)
+        status, sent = response.status, 0 if response.status == 204 else len(response.body)
+        site.request_log.note(request, route.match, status, response.code, sent, started_s)
         return response
 
     async def _answer(self, request: Request) -> Response:

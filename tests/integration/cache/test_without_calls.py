@@ -59,11 +59,13 @@ async def test_a_stored_reply_is_the_same_with_and_without_a_call(
     assert shown(without) == shown(with_call)
 
 
+@pytest.mark.parametrize("status", [200, 203, 204])
 async def test_the_log_has_the_same_line_with_and_without_a_call(
-    open_cache: OpenCache, tmp_path: Path
+    open_cache: OpenCache, tmp_path: Path, status: int
 ) -> None:
     log = tmp_path / "access.log"
     gateway = await open_cache(log={"access": str(log)})
+    gateway.backend.metadata = (("x-http-code", str(status)),)
     async with connected(gateway.gateway) as client:
         await known(gateway, client)
 
@@ -76,6 +78,7 @@ async def test_the_log_has_the_same_line_with_and_without_a_call(
             assert line.pop(name)
     assert both[0] == both[1]
     assert both[0]["gateway.cache.result"] == "hit"
+    assert both[0]["http.response.status_code"] == status
 
 
 async def test_a_known_line_gets_what_is_stored_now(open_cache: OpenCache) -> None:
