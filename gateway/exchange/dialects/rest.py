@@ -229,15 +229,19 @@ class RestDialect:
             if len(self.stored) >= _MOST_PATHS:
                 self.stored.clear()
             first = self._chains[match.target.method]
-            stage = first.interceptor if isinstance(first, Link) else None
-            self.stored[request.path] = StoredRoute(
-                match, stage if isinstance(stage, Recalling) else None
-            )
+            stage = _recalling(first.interceptor) if isinstance(first, Link) else None
+            self.stored[request.path] = StoredRoute(match, stage)
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:
         """True if the conditions of a GET or HEAD are evaluated against the response."""
         has_tag = self._judges_etags and any(name == "etag" for name, _ in reply.metadata)
         return has_tag or method in self._tagged
+
+
+def _recalling(stage: object) -> Recalling | None:
+    """Returns a stage, if it finds replies before calls are opened."""
+    # Of any object: as machine code, nothing that is typed as an interceptor is of this class.
+    return stage if isinstance(stage, Recalling) else None
 
 
 def _tagged(render: Callable[[], Response]) -> Response:
