@@ -365,29 +365,35 @@ def chain(interceptors: Sequence[Interceptor], last: Handler) -> Handler:
         if isinstance(interceptor, Check):
             checks.insert(0, interceptor)
             continue
-        handler, checks = _link(interceptor, _behind(checks, handler)), []
-    return _behind(checks, handler)
+        handler, checks = Link(interceptor, _behind(tuple(checks), handler)), []
+    return _behind(tuple(checks), handler)
 
 
-def _behind(checks: Sequence[Check], proceed: Handler) -> Handler:
+def _behind(checks: tuple[Check, ...], proceed: Handler) -> Handler:
     if not checks:
         return proceed
-    together = tuple(checks)
 
     def handle(call: Call) -> Awaitable[Reply]:
-        for number, one in enumerate(together):
+        for number, one in enumerate(checks):
             pending = one.check(call)
             if pending is not None:
                 if isinstance(pending, Refused):
                     return pending
-                return _wait_and_proceed(pending, call, together[number + 1 :], proceed)
+                return _wait_and_proceed(pending, call, checks[number + 1 :], proceed)
         return proceed(call)
 
     return handle
 
 
-def _link(interceptor: Interceptor, proceed: Handler) -> Handler:
-    def handle(call: Call) -> Awaitable[Reply]:
-        return interceptor(call, proceed)
+class Link:
+    """A stage of a chain, and the handler behind it."""
 
-    return handle
+    __slots__ = ("_proceed", "interceptor")
+
+    def __init__(self, interceptor: Interceptor, proceed: Handler) -> None:
+        self.interceptor = interceptor
+        self._proceed = proceed
+
+    def __call__(self, call: Call) -> Awaitable[Reply]:
+        """Passes a call to the stage."""
+        return self.interceptor(call, self._proceed)

@@ -123,6 +123,15 @@ class Entry:
         self.confirmed_s, self.number = other.confirmed_s, other.number
         return True
 
+    def show(self, age: int, ttl: int, *, with_status: bool) -> None:
+        """Makes the headers of the cache for a fresh reply, with its age and its time left."""
+        self.shown_age, self.shown_ttl = age, ttl
+        self.shown = [("Age", str(age))]
+        if self.date:
+            self.shown.append(("Date", self.date))
+        if with_status:
+            self.shown.append(("Cache-Status", f"{self.nearer}gateway; hit; ttl={ttl}"))
+
     def _size_bytes(self) -> int:
         """Returns the memory that it takes, before anything is kept with it."""
         fields = [*self.metadata, *self.trailers, *self.for_clients]
@@ -135,6 +144,24 @@ class Entry:
             + (_OWNER_BYTES + len(self.owner) if self.owner else 0)
             + (0 if self.error is None else len(status_bytes(self.error)))
         )
+
+
+class Recalling:
+    """A stage that finds the reply to a call before the call is opened.
+
+    Only the first stage of a chain is asked, as no other could then refuse the call or change it.
+    """
+
+    def recall(self, line: RequestLine, now_s: float) -> Entry | None:
+        """Returns the fresh reply to a plain GET of nobody known; None if its call must be opened.
+
+        A plain request has no condition, no Authorization, and no body.
+        """
+        raise NotImplementedError
+
+    def count_hit(self, entry: Entry, headers: list[tuple[str, str]], now_s: float) -> None:
+        """Counts that a fresh reply to a GET or HEAD is sent, and adds the headers of the cache."""
+        raise NotImplementedError
 
 
 def _values(metadata: Metadata, name: str) -> list[str]:

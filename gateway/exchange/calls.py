@@ -321,7 +321,8 @@ class RequestLog:
         self._observers = [
             one if isinstance(one, CompiledObserver) else AnyObserver(one) for one in observers
         ]
-        self._masks = masks
+        self.masks = masks
+        """Hide the secret parts of paths."""
 
     def note(  # noqa: PLR0917 - how a request ended
         self,
@@ -347,7 +348,7 @@ class RequestLog:
             request.method,
             request.path,
             request.query,
-            self._masks,
+            self.masks,
             None if match is None else match.target,
             status,
             code,

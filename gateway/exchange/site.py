@@ -84,9 +84,7 @@ class Site:
         """Returns the address of a request's client; None if no proxy is trusted."""
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         parts = DialectParts(config, transcoder, calls, rendering, self.request_log)
-        self.rest: Dialect = RestDialect(
-            parts, RestStreams(parts).answer, masks, tagged_methods(policies or {})
-        )
+        self.rest = RestDialect(parts, RestStreams(parts).answer, tagged_methods(policies or {}))
         self.websocket: Dialect = WebSocketDialect(parts)
         self.speaks_websocket = config.websocket.enabled
         """True if a request can become a WebSocket."""

@@ -15,8 +15,10 @@ class SentHead:
     __slots__ = (
         "_after",
         "_at",
+        "_at_date",
         "_before",
         "_is_gzip",
+        "_kind",
         "_length",
         "_own",
         "_start",
@@ -39,7 +41,7 @@ class SentHead:
         self.headers = headers
         self.date = date
         self._at = [name for name, _ in headers].index(ID_NAME)
-        self._start = ""
+        self._start = self._at_date = self._kind = ""
         self._length = -1
         self._before = self._after = b""
 
@@ -59,11 +61,20 @@ class SentHead:
         headers[self._at] = ID_NAME, request_id
         return headers
 
-    def written(self, start: str, headers: Lines, body: bytes) -> bytes:
-        """Returns a response with its headers: `start` are the lines before the length."""
-        if start != self._start or len(body) != self._length:
-            self._start, self._length = start, len(body)
-            parts = [start, "Content-Length: ", str(len(body)), "\r\n", self.fixed]
+    def written(self, start: str, date: str, kind: str, headers: Lines, body: bytes) -> bytes:
+        """Returns a response with its headers: `start` is what is before the date, and `kind` the
+        media type or empty.
+        """
+        if (
+            date != self._at_date
+            or start != self._start
+            or kind != self._kind
+            or len(body) != self._length
+        ):  # once in a second or so
+            self._start, self._at_date, self._kind = start, date, kind
+            self._length = len(body)
+            parts = [start, date, "\r\nContent-Type: " if kind else "", kind]
+            parts += ["\r\nContent-Length: ", str(len(body)), "\r\n", self.fixed]
             parts += [_joined(self.headers[: self._at]), ID_NAME, ": "]
             self._before = "".join(parts).encode("latin-1")
             rest = _joined(self.headers[self._at + 1 :])

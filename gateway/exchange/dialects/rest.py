@@ -3,23 +3,24 @@
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from gateway.call import Method, Reply
+from gateway.cache.entries import Recalling
+from gateway.call import Link, Method, Reply
 from gateway.exchange.calls import RequestMessage
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
-from gateway.http.messages import Request, Response
+from gateway.http.messages import Request, Response, ResponseForm
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
-from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.response import Encoder
 from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 
 _READS: Final = ("GET", "HEAD")
-_STORED: Final = ("hit", "stale")
+_HIT: Final = "hit"
+_STORED: Final = (_HIT, "stale")
 """The results of the cache for which the back end is not asked."""
 # A constant, because looking up an enum member takes as long as a small function call.
 _NOT_FOUND: Final = Code.NOT_FOUND
@@ -31,6 +32,13 @@ AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
 """Answers a request for a method that streams; see `Dialect.answer`."""
 
 
+class StoredRoute(NamedTuple):
+    """The match of a path of stored replies, and what finds these without a call, if anything."""
+
+    match: RouteMatch
+    stage: Recalling | None
+
+
 class RestDialect:
     """Matches requests to methods by HTTP method and path, and answers them."""
 
@@ -38,7 +46,6 @@ class RestDialect:
         self,
         parts: DialectParts,
         answer_stream: AnswerStream,
-        masks: PathMasks,
         tagged: AbstractSet[Method] = frozenset(),
     ) -> None:
         """`tagged` are the methods whose responses get entity tags of the gateway.
@@ -50,18 +57,18 @@ class RestDialect:
         self._chains = parts.calls.chains
         self._rendering = parts.rendering
         self._answer_stream = answer_stream
-        self._masks = masks
+        self._masks = parts.log.masks
         self._tagged = frozenset(tagged)
         self._judges_etags = parts.config.resources.has_etags
-        self._found: dict[str, RouteMatch] = {}
-        """The matches of paths of stored replies, for the next GETs of them."""
+        self.stored: dict[str, StoredRoute] = {}
+        """The routes of paths of stored replies, for the next GETs of them."""
         self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch | Response:
         """Returns the binding that serves a request, or the failure; see `Dialect.match`."""
-        found = self._found.get(request.path)
+        found = self.stored.get(request.path)
         if found is not None and request.method == "GET":
-            return found
+            return found.match
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
@@ -128,6 +135,34 @@ class RestDialect:
             return self._rendering.refusal(pending, request)
         return self._answer(request, match, encode, pending)
 
+    def recall(self, request: Request, now_s: float, below_bytes: int) -> Response | None:
+        """Returns the response to a plain GET with a stored reply, as a call of it would get it.
+
+        None if a call must be opened, or the body is not smaller than `below_bytes`.
+        """
+        fields, route = request.fields, self.stored[request.path]
+        if request.method != "GET" or request.body is not None or not fields.is_plain:
+            return None
+        # A call reads these two fields; and it may have a system parameter.
+        if fields.timeout is not None or fields.content_type is not None or route.stage is None:
+            return None
+        if self._transcoder.has_system_parameters:
+            return None
+        entry = route.stage.recall((request.method, request.path, request.query), now_s)
+        if entry is None or entry.forms is None:
+            return None
+        try:
+            encode = self._transcoder.plan(route.match).encoder(fields.accept)
+        except StatusError:  # the call fails
+            return None
+        form = entry.forms.made.get(encode)
+        response = form.response() if isinstance(form, ResponseForm) else None
+        if response is None or len(response.body) >= below_bytes:
+            return None
+        route.stage.count_hit(entry, request.own_headers, now_s)
+        request.cache_result = _HIT
+        return response
+
     async def _answer(
         self, request: Request, match: RouteMatch, encode: Encoder, pending: Awaitable[Reply]
     ) -> Response:
@@ -190,14 +225,22 @@ class RestDialect:
     def _remember(self, request: Request, match: RouteMatch) -> None:
         """Remembers the match of a path; too many are forgotten together."""
         if request.method == "GET" and len(request.path) <= _LONGEST_PATH:
-            if len(self._found) >= _MOST_PATHS:
-                self._found.clear()
-            self._found[request.path] = match
+            if len(self.stored) >= _MOST_PATHS:
+                self.stored.clear()
+            first = self._chains[match.target.method]
+            stage = _recalling(first.interceptor) if isinstance(first, Link) else None
+            self.stored[request.path] = StoredRoute(match, stage)
 
     def _is_judged(self, method: Method, reply: Reply) -> bool:
         """True if the conditions of a GET or HEAD are evaluated against the response."""
         has_tag = self._judges_etags and any(name == "etag" for name, _ in reply.metadata)
         return has_tag or method in self._tagged
+
+
+def _recalling(stage: object) -> Recalling | None:
+    """Returns a stage, if it finds replies before calls are opened."""
+    # Of any object: as machine code, nothing that is typed as an interceptor is of this class.
+    return stage if isinstance(stage, Recalling) else None
 
 
 def _tagged(render: Callable[[], Response]) -> Response:

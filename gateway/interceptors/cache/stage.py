@@ -13,16 +13,17 @@ from typing import Final
 from multidict import istr
 
 from gateway.cache.confirmation import conditions
-from gateway.cache.entries import Asked, Entry
+from gateway.cache.entries import Asked, Entry, Recalling
 from gateway.cache.keys import KeyedCall, KeyMaker
 from gateway.cache.paths import normal_path
 from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
-from gateway.call import Call, Code, Deadline, Handler, Metadata, Method, Reply, StatusError
+from gateway.call import Call, Deadline, Handler, Metadata, Method, Principal, Reply, RequestLine
 from gateway.config.cache import CacheRule, CacheScope
 from gateway.interceptors.cache.failures import copied, is_for_all, unconfirmed
 from gateway.interceptors.cache.fills import CallCache, Fill
 from gateway.interceptors.cache.storage import Storage, negative_rules
 from gateway.policy.reply_tags import TagMaker
+from gateway.status import Code, StatusError
 
 _now_s: Final = time.monotonic
 
@@ -57,7 +58,7 @@ class _Lookup:
     """The stored reply that the back end is asked to confirm."""
 
 
-class CachedCalls:
+class CachedCalls(Recalling):
     """Answers the calls of one method from the cache.
 
     It stands behind all stages that may reject a call, and before those that forward it.
@@ -120,43 +121,45 @@ class CachedCalls:
             return None
         now_s = _now_s()
         principal = None if self._is_shared else call.principal
+        entry = self._recall(asked, principal, now_s)
+        if entry is None:
+            return None
+        self.count_hit(entry, call.response_headers, now_s)
+        call.cache_result = "hit"
+        metadata = entry.metadata + entry.for_clients
+        reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
+        reply.forms = entry.forms
+        return reply
+
+    def recall(self, line: RequestLine, now_s: float) -> Entry | None:
+        """Returns the fresh reply that an equal GET has got; see `Recalling.recall`."""
+        if self._varies or self._is_controlled:
+            return None
+        return self._recall((self._method.path, line, "", ()), None, now_s)
+
+    def _recall(self, asked: Asked, principal: Principal | None, now_s: float) -> Entry | None:
         entry = self._memory.recall(asked, principal, now_s)
         if entry is None or entry.error is not None:
             return None
         shared = self._shared_replies
         if shared is not None and not shared.is_recent(entry, normal_path(asked[1][1]), now_s):
             return None
-        return self._fresh(call, entry, now_s)
+        return entry
 
-    def _fresh(self, call: Call, entry: Entry, now_s: float) -> Reply:
-        """Answers a GET or HEAD as `_reply` does with a fresh reply, in the fewest steps."""
+    def count_hit(self, entry: Entry, headers: list[tuple[str, str]], now_s: float) -> None:
+        """Does what `_reply` does for a fresh reply to a GET or HEAD, in the fewest steps."""
         times, cache = entry.times, self._cache
         age_s = max(0.0, now_s - times.born_s)
         age, ttl = int(age_s), int(times.fresh_until_s - now_s)
         if age != entry.shown_age or ttl != entry.shown_ttl:  # once in a second or so
-            entry.shown_age, entry.shown_ttl = age, ttl
-            entry.shown = self._shown(entry, age, ttl)
-        call.response_headers += entry.shown
-        call.cache_result = "hit"
+            if not entry.shown:
+                self._memory.grow(entry, _SHOWN_BYTES)
+            entry.show(age, ttl, with_status=self._states)
+        headers += entry.shown
         if self._count_hit is None and cache.hits is not None:
             self._count_hit = cache.hits((self._method.path[1:], "hit"))
         if self._count_hit is not None:
             self._count_hit(age_s)
-        metadata = entry.metadata + entry.for_clients
-        reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
-        reply.forms = entry.forms
-        return reply
-
-    def _shown(self, entry: Entry, age: int, ttl: int) -> list[tuple[str, str]]:
-        """Returns the headers of the cache for a fresh reply."""
-        if not entry.shown:
-            self._memory.grow(entry, _SHOWN_BYTES)
-        headers = [("Age", str(age))]
-        if entry.date:
-            headers.append(("Date", entry.date))
-        if self._states:
-            headers.append(("Cache-Status", f"{entry.nearer}gateway; hit; ttl={ttl}"))
-        return headers
 
     def _look_up(self, call: Call, proceed: Handler, asked: Asked | None) -> Awaitable[Reply]:
         wanted = self._control.wishes(call)

@@ -17,8 +17,12 @@ from gateway.config.limits import Limits
 from gateway.http.header_fields import CONTENT_LENGTH, HOST, HeaderFields, HeaderLine, HeadForm
 from gateway.listeners.http1.known_lines import KNOWN_LINES, parse_line
 
+_GET: Final = b"GET"
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 _VERSION: Final = b" HTTP/1.1"
+_CR: Final = b"\r"
+_END: Final = b"\r\n"
+"""The end of a line."""
 _FIRST_SPACE: Final = 3
 """Where the space after the shortest method is."""
 _MAX_METHOD_BYTES: Final = 6
@@ -105,15 +109,14 @@ class PlainHeads:
 
         None if the parser has to read it. Call it only while the parser waits for a request.
         """
-        at = data.find(b"\r\n")
+        at = data.find(_CR)  # for one byte, a search takes half of the time
         line = _request_line(data, at)
         if line is None or len(line[1]) > self._target_bytes:
             return None
         start = at + 2
         fields = self._fields
-        if fields is not None and data.startswith(self._head, start):
-            end = start + len(self._head)
-        else:
+        end = start + len(self._head)
+        if fields is None or data[start:end] != self._head:  # in a third of the time of startswith
             fields = self._formed(data, start) if self._forms else None
             if fields is None:
                 fields = self._listed(data, start)
@@ -230,14 +233,15 @@ def _request_line(data: bytes, end: int) -> tuple[str, str] | None:
 
     A target that starts with two slashes could be an authority, so the parser must read it.
     """
-    if end < _LEAST_LINE:
+    if end < _LEAST_LINE or data[end : end + 2] != _END:
         return None
     space = _FIRST_SPACE
     while data[space] != _SPACE:
         if space == _MAX_METHOD_BYTES:
             return None
         space += 1
-    method = _METHODS.get(data[:space])
+    name = data[:space]
+    method: str | None = "GET" if name == _GET else _METHODS.get(name)
     last = end - len(_VERSION)
     if method is None or last <= space + 1 or data[last:end] != _VERSION:
         return None

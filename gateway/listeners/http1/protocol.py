@@ -29,12 +29,12 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gateway.config.limits import Limits
 from gateway.http.connection import StreamBrokenError
-from gateway.http.messages import BodyStream, HeaderFields, Request, Response, Takeover
+from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.http.responder import Responder
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
-from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
+from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader, fields_of
 from gateway.listeners.http1.response_bytes import plain_response, response_bytes
 from gateway.listeners.http1.serving_connection import ServingConnection
 from gateway.listeners.http1.stream_writer import StreamWriter
@@ -175,13 +175,24 @@ class HttpProtocol(ServingConnection):
     def _enqueue(self, received: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
         self._incoming = received[-1][2]
-        if self._closing:
+        if self._closing or (not self._is_serving and self._answers_at_once(received[0])):
             return
         self._queue.extend(received)
         if not self._is_serving:
             self._start_serving()
         elif len(self._queue) > _MAX_PIPELINED:
             self.pause()
+
+    def _answers_at_once(self, received: ReceivedRequest) -> bool:
+        """Answers a plain request of an idle connection without its task, if that need not wait."""
+        request, message, body = received
+        if message is not PLAIN_MESSAGE or self.writing_paused or not isinstance(request, Request):
+            return False
+        response = None if self._port.is_draining else self._responder.answer_at_once(request)
+        if response is None:
+            return False
+        self._idle_since_s = self._received_s
+        return self._respond(message, response, body)
 
     def _enqueue_within_rate(self, received: Sequence[ReceivedRequest], rate: RequestRate) -> None:
         """Queues requests up to the rate limit; others are not answered, and end the connection."""
@@ -309,7 +320,11 @@ class HttpProtocol(ServingConnection):
         if message.version < (1, 1):
             keeps_open, connection = False, "close-delimited"
         head_only = message.method == "HEAD"
-        await self._write_stream(response, pieces, connection, head_only=head_only)
+        self._writer = StreamWriter(self, pieces)
+        try:
+            await self._writer.write(response, self._port.date, connection, head_only=head_only)
+        finally:
+            self._writer = None
         self._streamed = None
         return keeps_open
 
@@ -321,8 +336,7 @@ class HttpProtocol(ServingConnection):
         request, message, _ = received
         if isinstance(request, Request):
             return refuse(error, peer, request.method, request.path, request.fields)
-        fields = HeaderFields(message.headers, message.raw_headers)
-        return refuse(error, peer, message.method, message.path, fields)
+        return refuse(error, peer, message.method, message.path, fields_of(message))
 
     def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""
@@ -367,20 +381,10 @@ class HttpProtocol(ServingConnection):
     def _send(
         self, response: Response, connection: str, *, head_only: bool = False, trailer: bool = False
     ) -> None:
-        date = self._port.date
         head, body = response_bytes(
-            response, date, connection, head_only=head_only, with_trailers=trailer
+            response, self._port.date, connection, head_only=head_only, with_trailers=trailer
         )
         self.send(head, body, is_last=connection == "close")
-
-    async def _write_stream(
-        self, response: Response, pieces: BodyStream, connection: str, *, head_only: bool
-    ) -> None:
-        self._writer = StreamWriter(self, pieces)
-        try:
-            await self._writer.write(response, self._port.date, connection, head_only=head_only)
-        finally:
-            self._writer = None
 
     async def _hand_over(self, response: Response, upgrade: Takeover) -> bool:
         """Passes the connection to another protocol, for example WebSocket; returns False."""

@@ -240,6 +240,11 @@ class RequestReader:
         return request
 
 
+def fields_of(message: Head) -> HeaderFields:
+    """Returns the fields of a request that is refused, as they are."""
+    return HeaderFields(message.headers, message.raw_headers)
+
+
 def _ends_with_request(data: bytes, message: Head, body: StreamReader) -> bool:
     """True if `data`, of which the parser made one request, certainly ends with that request.
 

@@ -67,10 +67,9 @@ def plain_response(response: Response, date: str) -> bytes | None:
     if response.trailers or len(body) > MAX_JOINED_BYTES:
         return None
     date = response.date or date
-    # As machine code, an f-string copies character by character, and `join` whole texts.
     if response.sent is not None:
-        parts = [start, date, _KIND if kind else "", kind, "\r\n"]
-        return response.sent.written("".join(parts), response.headers, body)
+        return response.sent.written(start, date, kind, response.headers, body)
+    # As machine code, an f-string copies character by character, and `join` whole texts.
     length = str(len(body))
     parts = [start, date, _KIND if kind else "", kind, _LENGTH, length, "\r\n", response.fixed]
     for name, value in response.headers:

@@ -38,7 +38,7 @@ def opened(site: Site, *lines: bytes) -> Call:
     assert len(read) == len(lines)
     request = Request("GET", "/v1/items/a", HeaderFields(None, (), read), PEER)
     request.id = "id-1"
-    factory: CallFactory = site.rest._calls  # type: ignore[attr-defined]
+    factory: CallFactory = site.rest._calls
     return factory.open(request, schema().methods["front.v1.Front.GetItem"], 0.0)
 
 
@@ -66,7 +66,7 @@ def test_metadata_is_encoded_only_for_a_call_that_leaves() -> None:
     known = KnownLines()
     read = [line for line in map(known.line, LINES) if line is not None]
     fields, site = HeaderFields(None, (), read), make_site(Upstream())
-    calls: CallFactory = site.rest._calls  # type: ignore[attr-defined]
+    calls: CallFactory = site.rest._calls
     refused = calls.open(
         Request("GET", "/", fields, PEER), schema().methods["front.v1.Front.GetItem"], 0.0
     )
