@@ -51,7 +51,7 @@ class ClientConnection(asyncio.Protocol):
         self._turns = port.turns
         self._slow = port.slow
         self._parser: Any = None
-        """The request parser, which is paused while a body is full."""
+        """The reader of requests, which is paused while a body is full."""
         self._drain: asyncio.Future[None] | None = None
         self._reading_paused = False
         """True while the current body is full: reading and parsing are paused."""

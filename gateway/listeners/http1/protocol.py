@@ -74,7 +74,7 @@ class HttpProtocol(ServingConnection):
         self._reader = RequestReader(
             self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
         )
-        self._parser = self._reader.parser
+        self._parser = self._reader
         self._responder = responder
         self._port = port
         self._incoming: StreamReader | None = None

@@ -13,7 +13,7 @@ from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
-from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
+from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -40,15 +40,23 @@ _MAX_SKIPPED_BYTES: Final = 64 * 1024
 
 
 class RequestReader:
-    """Reads requests with aiohttp's parser; those with plain heads without it."""
+    """Reads requests with aiohttp's parser; those with plain heads without it.
+
+    So the body of a plain head does not pass the parser either: of its bytes, as many as the head
+    states are the body's, without a copy.
+    """
 
     __slots__ = (
         "_body",
+        "_connection",
         "_failure",
         "_feed",
         "_fields",
+        "_held",
         "_is_at_rest",
+        "_is_full",
         "_limits",
+        "_loop",
         "_on_awaited_read",
         "_on_read",
         "_plain_heads",
@@ -88,12 +96,18 @@ class RequestReader:
         )
         """Parses the heads of this connection, and fills their bodies."""
         self._feed = self.parser.feed_data
+        self._connection: Any = protocol
+        self._loop = loop
         self._limits = limits
         self._on_read = on_read
         self._on_awaited_read = on_awaited_read
         self._plain_heads = PlainHeads(limits)
         self._is_at_rest = True
         """True while the parser waits for the first byte of a request."""
+        self._is_full = False
+        """True if the body of a plain head was full after its last bytes."""
+        self._held = b""
+        """The bytes after a body that was full at its end: they wait until some of it is read."""
         self._websockets = websockets
         self._fields = NO_FIELDS
         """The fields of the last request from the parser; the next usually has the same."""
@@ -118,16 +132,54 @@ class RequestReader:
         Raises:
             HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
+        if not self._is_at_rest:
+            return self.parse(data)
+        if self._body is not None:
+            return self._fill(self._body, data)
+        plain = self._plain_heads.read(data)
+        if plain is None:
+            return self.parse(data)
+        method, target, fields, body = plain
+        request = Request(method, target, fields, self.peer)
+        request.certificate = self.certificate
+        length = fields.content_length
+        if len(body) == length:
+            if length:
+                request.body = WholeBody(body)
+            return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
+        stream = StreamReader(self._connection, _BUFFER_BYTES, loop=self._loop)
+        request.body = IncomingBody(stream, fields, self._limits, self._on_read)
+        self._body, self._stated_bytes = stream, length
+        stream.feed_data(body)
+        return ((request, PLAIN_UPLOAD, stream),), False, b""
+
+    def _fill(
+        self, body: StreamReader, data: bytes
+    ) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+        """Adds bytes to the body of a plain head, and reads what follows its end."""
+        left = self._stated_bytes - body.total_bytes
+        size = len(data)
+        if size < left:
+            body.feed_data(data)
+            return (), False, b""
+        if left:
+            self._is_full = False
+            body.feed_data(data if size == left else data[:left])
+            self._held = data[left:]
+            if self._is_full:  # as the parser does: the end is noted when there is room again
+                return (), False, b""
+            data = b""
+        data, self._held = self._held + data, b""
+        self._body = None
+        body.feed_eof()
+        return self.read(data) if data else ((), False, b"")
+
+    def pause_reading(self) -> None:
+        """Called while bytes are added to a body, if it is full."""
         if self._is_at_rest:
-            plain = self._plain_heads.read(data)
-            if plain is not None:
-                method, target, fields, body = plain
-                request = Request(method, target, fields, self.peer)
-                request.certificate = self.certificate
-                if body:
-                    request.body = WholeBody(body)
-                return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
-        return self.parse(data)
+            self._is_full = True
+        else:
+            self.parser.pause_reading()
 
     def parse(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
         """Does the work of `read` with the parser alone."""
