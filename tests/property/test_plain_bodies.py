@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.limits import Limits
 from gateway.http.messages import Request
@@ -115,7 +115,7 @@ class Connection:
         return stream.total_bytes
 
 
-def _ignore(body: StreamReader, *, whole: bool) -> None:
+def _ignore(body: object, *, whole: bool) -> None:
     """The reading of a body has started."""
 
 

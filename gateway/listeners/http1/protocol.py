@@ -25,13 +25,14 @@ from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.limits import Limits
 from gateway.http.connection import StreamBrokenError
 from gateway.http.header_fields import HeaderFields
 from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.http.responder import Responder
+from gateway.listeners.http1.arriving_body import BodySource
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
@@ -77,9 +78,9 @@ class HttpProtocol(ServingConnection):
         self._parser = self._reader
         self._responder = responder
         self._port = port
-        self._incoming: StreamReader | None = None
+        self._incoming: BodySource | None = None
         """The body that the parser fills, or has filled last."""
-        self._body: StreamReader | None = None
+        self._body: BodySource | None = None
         """The body that is being read."""
         self._upgrade_data = b""
         """The bytes that arrived after a head that asks for an upgrade."""
@@ -162,7 +163,7 @@ class HttpProtocol(ServingConnection):
         elif self._body is not None and self._body_timed_out(self._body, now_s, limits):
             self._body.set_exception(timed_out("body"))
 
-    def _body_timed_out(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
+    def _body_timed_out(self, body: BodySource, now_s: float, limits: Limits) -> bool:
         """True if the client has sent no bytes of a body for too long, although reading is on."""
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
@@ -303,7 +304,7 @@ class HttpProtocol(ServingConnection):
         return self._stream(message, response, response.stream, body)
 
     async def _stream(
-        self, message: Head, response: Response, pieces: BodyStream, body: StreamReader
+        self, message: Head, response: Response, pieces: BodyStream, body: BodySource
     ) -> bool:
         """Streams a response; returns True if the connection stays open for another request."""
         keeps_open, connection = self._keep_alive(message, body)
@@ -325,7 +326,7 @@ class HttpProtocol(ServingConnection):
         fields = HeaderFields(message.headers, message.raw_headers)
         return refuse(error, peer, message.method, message.path, fields)
 
-    def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
+    def _keep_alive(self, message: Head, body: BodySource) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""
         # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
         is_ending = self._closing or self._discarding or self._port.is_draining
@@ -339,7 +340,7 @@ class HttpProtocol(ServingConnection):
         major, minor = message.version  # as machine code, to compare whole tuples costs ten times
         return True, "keep-alive" if major < 1 or (major == 1 and minor < 1) else ""
 
-    def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
+    def _respond(self, message: Head, response: Response, body: BodySource) -> bool:
         """Sends a complete response; returns True if the connection stays open for another."""
         keeps_open, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
@@ -353,13 +354,13 @@ class HttpProtocol(ServingConnection):
         self._send(response, connection, head_only=head_only, trailer=with_trailers)
         return keeps_open
 
-    def _send_continue(self, body: StreamReader, *, whole: bool) -> None:
+    def _send_continue(self, body: BodySource, *, whole: bool) -> None:
         """Sends 100 Continue: the reading of a body starts, and the client waits for it."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
         self._on_body_read(body, whole=whole)
 
-    def _on_body_read(self, body: StreamReader, *, whole: bool) -> None:
+    def _on_body_read(self, body: BodySource, *, whole: bool) -> None:
         """Called when the reading of a body starts; one read whole is watched for time-outs."""
         if whole:
             self._body = body

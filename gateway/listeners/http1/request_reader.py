@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import istr
 
 from gateway.config.limits import Limits
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request, origin_form
+from gateway.listeners.http1.arriving_body import LOW_WATER_BYTES, ArrivingBody, BodySource
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
@@ -30,11 +31,10 @@ from gateway.listeners.http1.request_head import (
 from gateway.listeners.http1.unfinished_head import UnfinishedHead, after_last_head
 from gateway.status import StatusError
 
-ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
+ReceivedRequest = tuple[Request | StatusError, Head, BodySource]
 """A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
 _CONTENT_LENGTH: Final = istr("Content-Length")
-_BUFFER_BYTES: Final = 64 * 1024
 _MAX_SKIPPED_BYTES: Final = 64 * 1024
 """The limit for the rest of a head that is too large, which is searched for its `Origin`."""
 
@@ -87,7 +87,7 @@ class RequestReader:
         self.parser = parser(
             protocol,
             loop,
-            _BUFFER_BYTES,
+            LOW_WATER_BYTES,
             max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
             max_headers=limits.header_count,
             max_field_size=limits.header_bytes,
@@ -115,7 +115,7 @@ class RequestReader:
         """The head that has begun, if it comes in several pieces or cannot be parsed."""
         self._failure: HttpProcessingError | None = None
         """The error of a head that is too large, while the rest of it is received."""
-        self._body: StreamReader | None = None
+        self._body: BodySource | None = None
         """The body that was not complete after the last piece; it has given `_taken_bytes`."""
         self._taken_bytes = 0
         self._stated_bytes = 0
@@ -147,15 +147,13 @@ class RequestReader:
             if length:
                 request.body = WholeBody(body)
             return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
-        stream = StreamReader(self._connection, _BUFFER_BYTES, loop=self._loop)
+        stream = ArrivingBody(self._connection, self._loop)
         request.body = IncomingBody(stream, fields, self._limits, self._on_read)
         self._body, self._stated_bytes = stream, length
         stream.feed_data(body)
         return ((request, PLAIN_UPLOAD, stream),), False, b""
 
-    def _fill(
-        self, body: StreamReader, data: bytes
-    ) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+    def _fill(self, body: BodySource, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
         """Adds bytes to the body of a plain head, and reads what follows its end."""
         left = self._stated_bytes - body.total_bytes
         size = len(data)
@@ -239,7 +237,7 @@ class RequestReader:
                 self._unfinished = UnfinishedHead()
             self._unfinished.add(data)
 
-    def _note_rest(self, data: bytes, head: Head, body: StreamReader) -> None:
+    def _note_rest(self, data: bytes, head: Head, body: BodySource) -> None:
         """Notes what follows the last complete head of a piece."""
         self._unfinished = self._body = None
         if not body.is_eof():
@@ -270,7 +268,7 @@ class RequestReader:
                 return
         raise failure
 
-    def _request(self, message: Head, body: StreamReader, *, upgraded: bool) -> Request:
+    def _request(self, message: Head, body: BodySource, *, upgraded: bool) -> Request:
         limits = self._limits
         check_request_line(message, limits)
         fields = self._fields
@@ -293,7 +291,7 @@ class RequestReader:
         return request
 
 
-def _ends_with_request(data: bytes, message: Head, body: StreamReader) -> bool:
+def _ends_with_request(data: bytes, message: Head, body: BodySource) -> bool:
     """True if `data`, of which the parser made one request, certainly ends with that request.
 
     The end of the head was then not split between two reads, which would start with CR or LF, and
