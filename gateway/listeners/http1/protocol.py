@@ -130,7 +130,7 @@ class HttpProtocol(ServingConnection):
                 self._enqueue(received)
             else:
                 self._enqueue_within_rate(received, self._rate)
-        elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
+        elif not self._head_since_s and self._reader.has_begun_head:
             self._head_since_s = self._received_s
 
     def sweep(self, now_s: float, limits: Limits) -> None:

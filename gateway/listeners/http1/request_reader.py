@@ -208,6 +208,11 @@ class RequestReader:
             self._is_at_rest = _ends_with_request(data, last[1], last[2])
         return received, is_upgraded, early
 
+    @property
+    def has_begun_head(self) -> bool:
+        """True if a head has begun and is not complete."""
+        return self._unfinished is not None
+
     def body_left(self) -> int:
         """Returns the number of bytes that certainly belong to the body that has begun."""
         body = self._body
