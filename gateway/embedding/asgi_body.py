@@ -63,7 +63,7 @@ class Incoming:
     def _is_chunked(request: Request) -> bool:
         return "Transfer-Encoding" in request.headers
 
-    def _on_read(self, body: StreamReader, *, whole: bool) -> None:
+    def _on_read(self, body: object, *, whole: bool) -> None:
         del body
         self._is_read_whole = whole
         self.watch()

@@ -79,6 +79,9 @@ class RequestDecoder:
         self._protobuf: Transform | None = None
         """Both are made for the first body: in a large schema most are never used."""
         self._read = self._body_reader()
+        body = binding.body
+        self._raw_field = body.number if isinstance(body, FieldDescriptor) else 0
+        """The number of the field that a raw body becomes; 0 if it is the whole message."""
         self._check_conflict = _conflict_check(binding, raw=self.takes_raw_body)
 
     def decode(
@@ -154,10 +157,9 @@ class RequestDecoder:
 
     def _raw_start(self, content_type: str, size: int) -> bytes:
         """Encodes what comes before the bytes of a raw body: see `raw_writer`."""
-        start, body = http_body_start(content_type, size), self.binding.body
-        if not isinstance(body, FieldDescriptor):
-            return start
-        return length_prefix(body.number, len(start) + size) + start
+        start = http_body_start(content_type, size)
+        number = self._raw_field
+        return length_prefix(number, len(start) + size) + start if number else start
 
     def _around(self, json: bytes | None, wire: bytes, query: str) -> tuple[bytes, bytes, bytes]:
         """Returns the wire bytes of a body between those that the query sets, with its mask."""

@@ -102,7 +102,8 @@ def outcome(read: Callable[[bytes], Read], pieces: Sequence[bytes]) -> list[obje
         try:
             requests, upgraded, rest = read(piece)
         except HttpProcessingError as error:
-            return [*found, type(error), str(error)]
+            # What follows the first line quotes the piece, and with it the end of a body before.
+            return [*found, type(error), str(error).partition("\n\n")[0]]
         found += [*map(seen, requests), upgraded, bytes(rest)]
         if upgraded or any(message.should_close for _, message, _ in requests):
             break

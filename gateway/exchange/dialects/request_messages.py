@@ -33,8 +33,12 @@ async def request_messages(
             async for message in _each(decoder.feed(data), is_large=size >= LARGE_BYTES):
                 size = 0
                 yield message
-    async for message in _each(decoder.finish(), is_large=size >= LARGE_BYTES):
-        yield message
+    if decoder.only_copies:  # without a second generator, which costs two microseconds
+        for message in decoder.finish():
+            yield message
+    else:
+        async for message in _each(decoder.finish(), is_large=size >= LARGE_BYTES):
+            yield message
 
 
 async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[bytes]:

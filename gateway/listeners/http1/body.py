@@ -5,11 +5,10 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
-from aiohttp.streams import StreamReader
-
 from gateway.config.limits import Limits
 from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.http.header_fields import HeaderFields
+from gateway.listeners.http1.arriving_body import BodySource
 from gateway.listeners.http1.request_head import timed_out
 from gateway.status import Code, StatusError
 
@@ -33,7 +32,7 @@ class BrokenBodyError(Exception):
 class ReadHook(Protocol):
     """Called when the reading of a body starts."""
 
-    def __call__(self, body: StreamReader, *, whole: bool) -> None:
+    def __call__(self, body: BodySource, *, whole: bool) -> None:
         """Prepares for the reading; `whole` is false if the body is read as it arrives."""
         ...
 
@@ -68,7 +67,7 @@ class IncomingBody:
 
     def __init__(
         self,
-        stream: StreamReader,
+        stream: BodySource,
         fields: HeaderFields,
         limits: Limits,
         on_read: ReadHook,
@@ -151,7 +150,7 @@ class Silence:
     One timer for all waits: to make and cancel one for each costs more than all else in a wait.
     """
 
-    def __init__(self, stream: StreamReader, limit_s: float) -> None:
+    def __init__(self, stream: BodySource, limit_s: float) -> None:
         self._stream = stream
         self._limit_s = limit_s
         self._loop = asyncio.get_running_loop()
@@ -261,7 +260,7 @@ def too_large(limit_bytes: int) -> StatusError:
     )
 
 
-async def read_body(stream: StreamReader, coding: str, limits: Limits) -> list[bytes]:
+async def read_body(stream: BodySource, coding: str, limits: Limits) -> list[bytes]:
     """Reads the whole body, in parts, and decompresses it.
 
     Raises:

@@ -79,7 +79,7 @@ class PacedConnection(ClientConnection):
         self._is_reading_later = False
         until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._can_read():
-            if size >= len(self._unread):
+            if size >= len(self._unread) or self._is_within_body(len(self._unread)):
                 part, self._unread = self._unread, b""
             else:
                 part, self._unread = self._unread[:size], self._unread[size:]

@@ -4,9 +4,10 @@ Most requests have heads of known lines: they, or other requests, have sent the 
 A parsed line is shared with all that was made of it, so that only the lines that differ cost more
 than a comparison. `docs/performance.md` says what this saves.
 
-The result is always the same as the parser's. The request is complete and alone in one read; its
-request line has an unambiguous form; and each line is one that the parser accepts, and that says
-nothing about the connection (`known_lines.py`). The parser reads every other request, whole.
+The result is always the same as the parser's. The head is complete in one read, and nothing but
+its body follows it there; its request line has an unambiguous form; and each line is one that the
+parser accepts, and that says nothing about the connection (`known_lines.py`). The parser reads
+every other request, whole.
 """
 
 from typing import Final
@@ -51,7 +52,7 @@ _CHARACTERS: Final = (
 _TARGET: Final = bytes([b if b in _CHARACTERS else (0 if b else 1) for b in range(256)])
 
 PlainRequest = tuple[str, str, HeaderFields, bytes]
-"""A complete request: method, target, fields, body."""
+"""A request: method, target, fields, and the bytes of its body that came with the head."""
 
 
 class PlainMessage:
@@ -67,7 +68,9 @@ class PlainMessage:
 
 
 PLAIN_MESSAGE: Final = PlainMessage()
-"""The one of them that all plain requests share."""
+"""The one of them that all plain requests share that came whole."""
+PLAIN_UPLOAD: Final = PlainMessage()
+"""The one that all plain requests share whose body is still coming after the head."""
 
 
 class PlainHeads:
@@ -105,7 +108,7 @@ class PlainHeads:
         """The number of the form that a new one replaces."""
 
     def read(self, data: bytes) -> PlainRequest | None:
-        """Returns the request in `data`, if it is plain, complete, and alone.
+        """Returns the request in `data`, if it is plain and alone; its body may be incomplete.
 
         None if the parser has to read it. Call it only while the parser waits for a request.
         """
@@ -124,7 +127,9 @@ class PlainHeads:
                     return None
             end = start + len(self._head)
         length = fields.content_length
-        if len(data) != end + length or (length and not self._allows(length)):
+        missing = end + length - len(data)
+        # A whole body is not checked again; one that is coming is, when its reading starts.
+        if missing < 0 or (length and not missing and not self._allows(length)):
             return None
         return line[0], line[1], fields, data[end:]
 

@@ -25,12 +25,13 @@ from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway.config.limits import Limits
 from gateway.http.connection import StreamBrokenError
 from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.http.responder import Responder
+from gateway.listeners.http1.arriving_body import BodySource
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_head import Head, malformed, timed_out
 from gateway.listeners.http1.request_rate import RequestRate
@@ -73,12 +74,12 @@ class HttpProtocol(ServingConnection):
         self._reader = RequestReader(
             self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
         )
-        self._parser = self._reader.parser
+        self._parser = self._reader
         self._responder = responder
         self._port = port
-        self._incoming: StreamReader | None = None
+        self._incoming: BodySource | None = None
         """The body that the parser fills, or has filled last."""
-        self._body: StreamReader | None = None
+        self._body: BodySource | None = None
         """The body that is being read."""
         self._upgrade_data = b""
         """The bytes that arrived after a head that asks for an upgrade."""
@@ -128,7 +129,7 @@ class HttpProtocol(ServingConnection):
                 self._enqueue(received)
             else:
                 self._enqueue_within_rate(received, self._rate)
-        elif data and not self._head_since_s and (not self._incoming or self._incoming.is_eof()):
+        elif not self._head_since_s and self._reader.has_begun_head:
             self._head_since_s = self._received_s
 
     def sweep(self, now_s: float, limits: Limits) -> None:
@@ -161,7 +162,7 @@ class HttpProtocol(ServingConnection):
         elif self._body is not None and self._body_timed_out(self._body, now_s, limits):
             self._body.set_exception(timed_out("body"))
 
-    def _body_timed_out(self, body: StreamReader, now_s: float, limits: Limits) -> bool:
+    def _body_timed_out(self, body: BodySource, now_s: float, limits: Limits) -> bool:
         """True if the client has sent no bytes of a body for too long, although reading is on."""
         waited_s = now_s - self._received_s
         return waited_s > limits.body_timeout_s and not body.is_eof() and not self._reading_paused
@@ -188,8 +189,7 @@ class HttpProtocol(ServingConnection):
         request, message, body = received
         if message is not PLAIN_MESSAGE or self.writing_paused or not isinstance(request, Request):
             return False
-        response = None if self._port.is_draining else self._responder.answer_at_once(request)
-        if response is None:
+        if self._port.is_draining or (response := self._responder.answer_at_once(request)) is None:
             return False
         self._idle_since_s = self._received_s
         return self._respond(message, response, body)
@@ -313,7 +313,7 @@ class HttpProtocol(ServingConnection):
         return self._stream(message, response, response.stream, body)
 
     async def _stream(
-        self, message: Head, response: Response, pieces: BodyStream, body: StreamReader
+        self, message: Head, response: Response, pieces: BodyStream, body: BodySource
     ) -> bool:
         """Streams a response; returns True if the connection stays open for another request."""
         keeps_open, connection = self._keep_alive(message, body)
@@ -338,7 +338,7 @@ class HttpProtocol(ServingConnection):
             return refuse(error, peer, request.method, request.path, request.fields)
         return refuse(error, peer, message.method, message.path, fields_of(message))
 
-    def _keep_alive(self, message: Head, body: StreamReader) -> tuple[bool, str]:
+    def _keep_alive(self, message: Head, body: BodySource) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""
         # RFC 9112 section 9.6: what follows `Connection: close` is ignored; the queue is answered.
         is_ending = self._closing or self._discarding or self._port.is_draining
@@ -352,7 +352,7 @@ class HttpProtocol(ServingConnection):
         major, minor = message.version  # as machine code, to compare whole tuples costs ten times
         return True, "keep-alive" if major < 1 or (major == 1 and minor < 1) else ""
 
-    def _respond(self, message: Head, response: Response, body: StreamReader) -> bool:
+    def _respond(self, message: Head, response: Response, body: BodySource) -> bool:
         """Sends a complete response; returns True if the connection stays open for another."""
         keeps_open, connection = self._keep_alive(message, body)
         head_only = message.method == "HEAD"
@@ -366,13 +366,13 @@ class HttpProtocol(ServingConnection):
         self._send(response, connection, head_only=head_only, trailer=with_trailers)
         return keeps_open
 
-    def _send_continue(self, body: StreamReader, *, whole: bool) -> None:
+    def _send_continue(self, body: BodySource, *, whole: bool) -> None:
         """Sends 100 Continue: the reading of a body starts, and the client waits for it."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
         self._on_body_read(body, whole=whole)
 
-    def _on_body_read(self, body: StreamReader, *, whole: bool) -> None:
+    def _on_body_read(self, body: BodySource, *, whole: bool) -> None:
         """Called when the reading of a body starts; one read whole is watched for time-outs."""
         if whole:
             self._body = body

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import istr
 
 from gateway.config.limits import Limits
 from gateway.http.messages import NO_FIELDS, HeaderFields, Request, origin_form
+from gateway.listeners.http1.arriving_body import LOW_WATER_BYTES, ArrivingBody, BodySource
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
-from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PlainHeads
+from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -29,25 +30,32 @@ from gateway.listeners.http1.request_head import (
 from gateway.listeners.http1.unfinished_head import UnfinishedHead, after_last_head
 from gateway.status import StatusError
 
-ReceivedRequest = tuple[Request | StatusError, Head, StreamReader]
+ReceivedRequest = tuple[Request | StatusError, Head, BodySource]
 """A request, or the error that rejects it; its parsed head; and the stream of its body."""
 
 _CONTENT_LENGTH: Final = istr("Content-Length")
-_BUFFER_BYTES: Final = 64 * 1024
 _MAX_SKIPPED_BYTES: Final = 64 * 1024
 """The limit for the rest of a head that is too large, which is searched for its `Origin`."""
 
 
 class RequestReader:
-    """Reads requests with aiohttp's parser; those with plain heads without it."""
+    """Reads requests with aiohttp's parser; those with plain heads without it.
+
+    So the body of a plain head does not pass the parser either: of its bytes, as many as the head
+    states are the body's, without a copy.
+    """
 
     __slots__ = (
         "_body",
+        "_connection",
         "_failure",
         "_feed",
         "_fields",
+        "_held",
         "_is_at_rest",
+        "_is_full",
         "_limits",
+        "_loop",
         "_on_awaited_read",
         "_on_read",
         "_plain_heads",
@@ -78,7 +86,7 @@ class RequestReader:
         self.parser = parser(
             protocol,
             loop,
-            _BUFFER_BYTES,
+            LOW_WATER_BYTES,
             max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
             max_headers=limits.header_count,
             max_field_size=limits.header_bytes,
@@ -87,12 +95,18 @@ class RequestReader:
         )
         """Parses the heads of this connection, and fills their bodies."""
         self._feed = self.parser.feed_data
+        self._connection: Any = protocol
+        self._loop = loop
         self._limits = limits
         self._on_read = on_read
         self._on_awaited_read = on_awaited_read
         self._plain_heads = PlainHeads(limits)
         self._is_at_rest = True
         """True while the parser waits for the first byte of a request."""
+        self._is_full = False
+        """True if the body of a plain head was full after its last bytes."""
+        self._held = b""
+        """The bytes after a body that was full at its end: they wait until some of it is read."""
         self._websockets = websockets
         self._fields = NO_FIELDS
         """The fields of the last request from the parser; the next usually has the same."""
@@ -100,7 +114,7 @@ class RequestReader:
         """The head that has begun, if it comes in several pieces or cannot be parsed."""
         self._failure: HttpProcessingError | None = None
         """The error of a head that is too large, while the rest of it is received."""
-        self._body: StreamReader | None = None
+        self._body: BodySource | None = None
         """The body that was not complete after the last piece; it has given `_taken_bytes`."""
         self._taken_bytes = 0
         self._stated_bytes = 0
@@ -117,16 +131,52 @@ class RequestReader:
         Raises:
             HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
+        if not self._is_at_rest:
+            return self.parse(data)
+        if self._body is not None:
+            return self._fill(self._body, data)
+        plain = self._plain_heads.read(data)
+        if plain is None:
+            return self.parse(data)
+        method, target, fields, body = plain
+        request = Request(method, target, fields, self.peer)
+        request.certificate = self.certificate
+        length = fields.content_length
+        if len(body) == length:
+            if length:
+                request.body = WholeBody(body)
+            return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
+        stream = ArrivingBody(self._connection, self._loop)
+        request.body = IncomingBody(stream, fields, self._limits, self._on_read)
+        self._body, self._stated_bytes = stream, length
+        stream.feed_data(body)
+        return ((request, PLAIN_UPLOAD, stream),), False, b""
+
+    def _fill(self, body: BodySource, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+        """Adds bytes to the body of a plain head, and reads what follows its end."""
+        left = self._stated_bytes - body.total_bytes
+        size = len(data)
+        if size < left:
+            body.feed_data(data)
+            return (), False, b""
+        if left:
+            self._is_full = False
+            body.feed_data(data if size == left else data[:left])
+            self._held = data[left:]
+            if self._is_full:  # as the parser does: the end is noted when there is room again
+                return (), False, b""
+            data = b""
+        data, self._held = self._held + data, b""
+        self._body = None
+        body.feed_eof()
+        return self.read(data) if data else ((), False, b"")
+
+    def pause_reading(self) -> None:
+        """Called while bytes are added to a body, if it is full."""
         if self._is_at_rest:
-            plain = self._plain_heads.read(data)
-            if plain is not None:
-                method, target, fields, body = plain
-                request = Request(method, target, fields, self.peer)
-                request.certificate = self.certificate
-                if body:
-                    request.body = WholeBody(body)
-                return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
-        return self.parse(data)
+            self._is_full = True
+        else:
+            self.parser.pause_reading()
 
     def parse(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
         """Does the work of `read` with the parser alone."""
@@ -157,6 +207,11 @@ class RequestReader:
             self._is_at_rest = _ends_with_request(data, last[1], last[2])
         return received, is_upgraded, early
 
+    @property
+    def has_begun_head(self) -> bool:
+        """True if a head has begun and is not complete."""
+        return self._unfinished is not None
+
     def body_left(self) -> int:
         """Returns the number of bytes that certainly belong to the body that has begun."""
         body = self._body
@@ -186,7 +241,7 @@ class RequestReader:
                 self._unfinished = UnfinishedHead()
             self._unfinished.add(data)
 
-    def _note_rest(self, data: bytes, head: Head, body: StreamReader) -> None:
+    def _note_rest(self, data: bytes, head: Head, body: BodySource) -> None:
         """Notes what follows the last complete head of a piece."""
         self._unfinished = self._body = None
         if not body.is_eof():
@@ -217,7 +272,7 @@ class RequestReader:
                 return
         raise failure
 
-    def _request(self, message: Head, body: StreamReader, *, upgraded: bool) -> Request:
+    def _request(self, message: Head, body: BodySource, *, upgraded: bool) -> Request:
         limits = self._limits
         check_request_line(message, limits)
         fields = self._fields
@@ -245,7 +300,7 @@ def fields_of(message: Head) -> HeaderFields:
     return HeaderFields(message.headers, message.raw_headers)
 
 
-def _ends_with_request(data: bytes, message: Head, body: StreamReader) -> bool:
+def _ends_with_request(data: bytes, message: Head, body: BodySource) -> bool:
     """True if `data`, of which the parser made one request, certainly ends with that request.
 
     The end of the head was then not split between two reads, which would start with CR or LF, and

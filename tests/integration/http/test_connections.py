@@ -251,6 +251,20 @@ async def test_a_slow_head_behind_a_served_request_is_not_waited_for() -> None:
         assert await client.is_closed()
 
 
+async def test_no_head_is_waited_for_behind_a_body_in_pieces() -> None:
+    request = post("/v1/items", b'{"text":"a body"}')
+    async with (
+        open_front_end(limits={"header_timeout_s": 0.2}) as front_end,
+        front_end.connected() as client,
+    ):
+        await client.send(request[:-9])
+        await asyncio.sleep(0.05)
+        await client.send(request[-9:])
+        assert (await client.answer()).status == 200
+        await asyncio.sleep(0.6)
+        assert (await client.ask(ITEM)).status == 200, "it is idle, and not in a head"
+
+
 async def test_a_head_that_trickles_is_not_waited_for() -> None:
     async with (
         open_front_end(limits={"header_timeout_s": 0.2}) as front_end,
