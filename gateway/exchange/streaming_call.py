@@ -5,10 +5,12 @@ HTTP and WebSocket differ in how messages arrive and leave; the part that they s
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 
 from gateway.call import Call, Principal, Reply
 from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
+from gateway.message_stream import MessageStream, stream_of
 from gateway.schema.catalog import Method
 from gateway.status import Code, StatusError
 
@@ -34,28 +36,34 @@ class StreamingCall:
         started_s: float,
         *,
         read: Read | None = None,
+        take: Callable[[], bytes | None] | None = None,
         messages: Messages | None = None,
     ) -> None:
         """Opens the call: with `messages` if the method streams its request, otherwise with `read`.
 
-        Neither is used before every guard has admitted the call.
+        None is used before every guard has admitted the call. `take` gives the one message if it
+        need not be awaited.
 
         Raises:
             StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
         self._request = request
-        self._source = None if messages is None else messages(self._on_admitted)
-        self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._admitted: asyncio.Future[None] = loop.create_future()
+        # Not a method of this call: only the garbage collector would free the cycle.
+        on_admitted = partial(_admit, self._admitted)
+        self._source = None if messages is None else messages(on_admitted)
         self.call = calls.open(
             request,
             method,
             started_s,
-            source=None if read is None else _ObservedSource(read, self._on_admitted),
+            source=None if read is None else _ObservedSource(read, take, on_admitted),
             messages=self._source,
         )
         request.open_call = self
-        self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call))
+        self._task = loop.create_task(_answer(calls, self.call))
         self._replies: AsyncGenerator[bytes] | None = None
+        self._stream: MessageStream | None = None
         self._gave_one = False
         """True once the message of a unary reply was handed out."""
 
@@ -67,6 +75,10 @@ class StreamingCall:
         # Not in a coroutine of its own: each costs every message of a stream a microsecond.
         return self._first() if self._replies is None else anext(self._replies)
 
+    def take(self) -> bytes | None:
+        """Returns the next message if it is there; None if it has to be awaited."""
+        return None if self._stream is None else self._stream.take()
+
     async def _first(self) -> bytes:
         if self._gave_one:
             raise StopAsyncIteration
@@ -75,6 +87,7 @@ class StreamingCall:
             self._gave_one = True
             return reply.message
         self._replies = reply.messages
+        self._stream = stream_of(reply.messages)
         return await anext(self._replies)
 
     async def admitted(self) -> None:
@@ -147,25 +160,31 @@ class StreamingCall:
                     self._request.attempts = error.attempts
             self.call.end(code)
 
-    def _on_admitted(self) -> None:
-        if not self._admitted.done():
-            self._admitted.set_result(None)
-
 
 class _ObservedSource:
-    """A request message that is always awaited, and reports when it was read.
+    """A request message that reports when it was read.
 
     Reading it shows that the guards have admitted the call.
     """
 
-    __slots__ = ("_on_admitted", "_read")
+    __slots__ = ("_on_admitted", "_read", "_take")
 
-    def __init__(self, read: Read, on_admitted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        read: Read,
+        take: Callable[[], bytes | None] | None,
+        on_admitted: Callable[[], None],
+    ) -> None:
         self._read = read
+        self._take = take
         self._on_admitted = on_admitted
 
-    def take(self) -> None:
-        """Returns None, so that the message is awaited: `read` reports the admission."""
+    def take(self) -> bytes | None:
+        """Returns the message, and reports the admission; None if it has to be awaited."""
+        message = None if self._take is None else self._take()
+        if message is not None:
+            self._on_admitted()
+        return message
 
     async def read(self) -> bytes:
         """Returns the message, and reports that the guards have admitted the call."""
@@ -175,6 +194,11 @@ class _ObservedSource:
 
     def line(self) -> None:
         """Returns None: the message is not read from the request line alone."""
+
+
+def _admit(admitted: asyncio.Future[None]) -> None:
+    if not admitted.done():
+        admitted.set_result(None)
 
 
 async def _answer(calls: CallFactory, call: Call) -> Reply:

@@ -160,7 +160,8 @@ class Http2Channel(CallOwner):
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self.over)
         await replies.fetch_first()
-        return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
+        messages = replies.as_generator()
+        return Reply(messages=messages, metadata=call.metadata, trailers=call.trailers)
 
     def _begin(
         self,
@@ -216,7 +217,7 @@ class Http2Channel(CallOwner):
             if not self._sweeping:
                 self._sweep_soon()
         socket.flush_soon()
-        if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
+        if not isinstance(request, bytes):
             request.send_on(call)
 
     def over(self, call: RpcCall) -> None:
