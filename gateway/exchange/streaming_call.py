@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from gateway.call import Call, Code, Method, Principal, Reply, StatusError
 from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
+from gateway.message_stream import MessageStream, stream_of
 
 Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
 """Makes the messages of a request; when the first one is wanted, they call the given function."""
@@ -32,11 +33,13 @@ class StreamingCall:
         started_s: float,
         *,
         read: Read | None = None,
+        take: Callable[[], bytes | None] | None = None,
         messages: Messages | None = None,
     ) -> None:
         """Opens the call: with `messages` if the method streams its request, otherwise with `read`.
 
-        Neither is used before every guard has admitted the call.
+        None is used before every guard has admitted the call. `take` gives the one message if it
+        need not be awaited.
 
         Raises:
             StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
@@ -49,12 +52,13 @@ class StreamingCall:
             request,
             method,
             started_s,
-            source=None if read is None else _ObservedSource(read, decided.set),
+            source=None if read is None else _ObservedSource(read, take, decided.set),
             messages=self._source,
         )
         request.open_call = self
         self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call, decided))
         self._replies: AsyncGenerator[bytes] | None = None
+        self._stream: MessageStream | None = None
         self._gave_one = False
         """True once the message of a unary reply was handed out."""
 
@@ -66,6 +70,10 @@ class StreamingCall:
         # Not in a coroutine of its own: each costs every message of a stream a microsecond.
         return self._first() if self._replies is None else anext(self._replies)
 
+    def take(self) -> bytes | None:
+        """Returns the next message if it is there; None if it has to be awaited."""
+        return None if self._stream is None else self._stream.take()
+
     async def _first(self) -> bytes:
         if self._gave_one:
             raise StopAsyncIteration
@@ -74,6 +82,7 @@ class StreamingCall:
             self._gave_one = True
             return reply.message
         self._replies = reply.messages
+        self._stream = stream_of(reply.messages)
         return await anext(self._replies)
 
     async def admitted(self) -> None:
@@ -147,19 +156,29 @@ class StreamingCall:
 
 
 class _ObservedSource:
-    """A request message that is always awaited, and reports when it was read.
+    """A request message that reports when it was read.
 
     Reading it shows that the guards have admitted the call.
     """
 
-    __slots__ = ("_on_admitted", "_read")
+    __slots__ = ("_on_admitted", "_read", "_take")
 
-    def __init__(self, read: Read, on_admitted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        read: Read,
+        take: Callable[[], bytes | None] | None,
+        on_admitted: Callable[[], None],
+    ) -> None:
         self._read = read
+        self._take = take
         self._on_admitted = on_admitted
 
-    def take(self) -> None:
-        """Returns None, so that the message is awaited: `read` reports the admission."""
+    def take(self) -> bytes | None:
+        """Returns the message, and reports the admission; None if it has to be awaited."""
+        message = None if self._take is None else self._take()
+        if message is not None:
+            self._on_admitted()
+        return message
 
     async def read(self) -> bytes:
         """Returns the message, and reports that the guards have admitted the call."""

@@ -38,7 +38,7 @@ class WritableConnection(Protocol):
 class StreamConnection(WritableConnection, Protocol):
     """The part of a client's connection that a streamed response needs."""
 
-    def send_pieces(self, pieces: list[bytes]) -> None:
+    def send_pieces(self, pieces: list[bytes | memoryview]) -> None:
         """Sends many bytes at once, without a copy where that is possible."""
         ...
 

@@ -65,6 +65,9 @@ class BodyStream(Protocol):
     def __aiter__(self) -> "BodyStream":
         """Returns the iterator over the pieces, in order."""
 
+    def take(self) -> bytes | memoryview | None:
+        """Returns the next piece if it is there, maybe as a view; None if it has to be awaited."""
+
     async def __anext__(self) -> bytes:
         """Returns the next piece.
 

@@ -151,9 +151,10 @@ class Outgoing:
         if len(message) <= JOINED_BYTES:
             return self.send(stream, prefix + message, end=end)
         first = frames.DEFAULT_FRAME_SIZE - len(prefix)
-        self.send(stream, prefix + message[:first], end=False)
+        data = memoryview(message)
+        self.send(stream, b"".join((prefix, data[:first])), end=False)
         stream.local_ended = end
-        self._send_later(stream, memoryview(message)[first:])
+        self._send_later(stream, data[first:])
         return stream.pending is None
 
     def end(self, stream: Stream[Any]) -> None:
@@ -224,30 +225,49 @@ class Outgoing:
     def _send_pending(self, stream: Stream[Any]) -> None:
         pending = stream.pending
         while pending:
-            data, at = pending[0], 0
+            data = pending[0]
             end = len(data)
-            while True:
-                room = min(stream.send_window, self._send_window, frames.DEFAULT_FRAME_SIZE)
-                size = max(0, min(end - at, room))
-                if not size and end:
-                    pending[0] = data[at:]
-                    self._starved = self._starved or self._send_window <= 0
-                    return
-                part = data[at : at + size]
+            is_last = stream.local_ended and len(pending) == 1
+            room = min(stream.send_window, self._send_window)
+            # The last frame of a stream has a head of its own.
+            at = self._send_whole_frames(stream, data, min(room, end - 1 if is_last else end))
+            size = max(0, min(end - at, room - at))
+            if size > 0 or not end:
+                flags = frames.END_STREAM if is_last and at + size == end else 0
+                self.output += (
+                    pack_head(size << 8 | frames.DATA, flags, stream.id),
+                    data[at : at + size],
+                )
+                self.has_large = self.has_large or size > _LARGE_BYTES
                 at += size
-                is_last = at == end and len(pending) == 1 and stream.local_ended
-                stream.send_window -= size
-                self._send_window -= size
                 if self._flood_guard.idle_frames:
                     self._flood_guard.note_useful()
-                flags = frames.END_STREAM if is_last else 0
-                self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), part)
-                self.has_large = self.has_large or size > _LARGE_BYTES
-                if at == end:
-                    break
+            stream.send_window -= at
+            self._send_window -= at
+            if at < end:
+                pending[0] = data[at:]
+                self._starved = self._starved or self._send_window <= 0
+                return
             del pending[0]
         stream.pending = None
         stream.on_writable()
+
+    def _send_whole_frames(self, stream: Stream[Any], data: memoryview, most: int) -> int:
+        """Sends frames of the full size, up to `most` bytes; they have one head, made once."""
+        count = most // frames.DEFAULT_FRAME_SIZE
+        if count <= 0:
+            return 0
+        head = pack_head(frames.DEFAULT_FRAME_SIZE << 8 | frames.DATA, 0, stream.id)
+        output = self.output
+        at = 0
+        for _ in range(count):
+            output.append(head)
+            output.append(data[at : at + frames.DEFAULT_FRAME_SIZE])
+            at += frames.DEFAULT_FRAME_SIZE
+        self.has_large = True
+        if self._flood_guard.idle_frames:
+            self._flood_guard.note_useful(count)
+        return at
 
     def _send_all_pending(self) -> None:
         for stream in [s for s in self.streams.values() if s.pending is not None]:

@@ -119,7 +119,7 @@ class TlsProtocol(HttpProtocol):
         self._reader.certificate = _certificate(transport)
         super().connection_made(transport)
 
-    def send_pieces(self, pieces: list[bytes]) -> None:
+    def send_pieces(self, pieces: list[bytes | memoryview]) -> None:
         """Sends the pieces as one: TLS would make a record of each, however small."""
         self.send_now(b"".join(pieces))
 

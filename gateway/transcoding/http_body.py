@@ -50,11 +50,23 @@ def read_http_body(wire: bytes) -> Payload:
     return Payload(data, stated, _NO_SNIFFING)
 
 
+def view_of_data(wire: bytes) -> memoryview | None:
+    """Returns the data of an HttpBody without a copy; None if it is not as libraries write it."""
+    usual = _usual_start(wire)
+    return None if usual is None else memoryview(wire)[usual[1] :]
+
+
 def _read_usual(wire: bytes) -> tuple[str, bytes] | None:
     """Returns the media type and the data as libraries write them, or None.
 
     The data is copied once; the library copies it twice.
     """
+    usual = _usual_start(wire)
+    return None if usual is None else (usual[0], wire[usual[1] :])
+
+
+def _usual_start(wire: bytes) -> tuple[str, int] | None:
+    """Returns the media type, and where the data begins that takes the rest."""
     found = _USUAL_START.match(wire)
     if found is None:
         return None
@@ -62,7 +74,7 @@ def _read_usual(wire: bytes) -> tuple[str, bytes] | None:
     usual = _read_start(start)
     if usual is None or len(start) + usual[1] != len(wire):
         return None
-    return usual[0], wire[len(start) :]
+    return usual[0], len(start)
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gateway.status import Code, StatusError
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
-from gateway.transcoding.http_body import is_http_body, read_http_body
+from gateway.transcoding.http_body import is_http_body, read_http_body, view_of_data
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import JSON, Payload
 from gateway.transcoding.selections import Selection, members_of, read_selection
@@ -25,22 +25,30 @@ class Encoder:
 
     def __call__(self, wire: bytes) -> Payload:
         """Returns the payload; one that is written has no headers of its own."""
-        assert self.write is not None  # noqa: S101 - `_RawEncoder` does not come here
+        assert self.write is not None  # noqa: S101 - `RawEncoder` does not come here
         return Payload(self.write(wire), self.content_type)
 
+    def view(self, wire: bytes) -> memoryview | None:  # noqa: ARG002 - others have one
+        """Returns the body as a part of the message; None if it is made anew."""
+        return None
 
-class _RawEncoder(Encoder):
+
+class RawEncoder(Encoder):
     """Sends a google.api.HttpBody as it is; it is a field of the reply, or all of it."""
 
     __slots__ = ("_number",)
 
-    def __init__(self, number: int | None) -> None:
+    def __init__(self, number: int | None = None) -> None:
         super().__init__(None)
         self._number = number
 
     def __call__(self, wire: bytes) -> Payload:
         """Returns the payload with the headers that belong to it."""
         return read_http_body(wire if self._number is None else merged(wire, self._number))
+
+    def view(self, wire: bytes) -> memoryview | None:
+        """Returns the body as a part of the message, if that is as libraries write it."""
+        return view_of_data(wire) if self._number is None else None
 
 
 def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) -> Encoder:
@@ -55,9 +63,9 @@ def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) 
     """
     field = binding.response_body
     if field is None and is_http_body(binding.method.output):
-        return _RawEncoder(None)
+        return RawEncoder()
     if field is not None and not field.is_repeated and is_http_body(field.message_type):
-        return _RawEncoder(field.number)
+        return RawEncoder(field.number)
     selection = None if chosen is None else _selection(binding, chosen)
     if field is None:
         return Encoder(codec.writer(binding.method.output, selection))

@@ -218,7 +218,8 @@ class _CountedCalls:
             tally.successes += 1
             tally.in_a_row = 0
         else:
-            reply.messages = WatchedMessages(reply.messages, partial(self._stream_ended, timeout_s))
+            stream_ended = partial(self._stream_ended, timeout_s)
+            reply.messages = WatchedMessages(reply.messages, stream_ended).as_generator()
         return reply
 
     def _stream_ended(self, timeout_s: float | None, error: BaseException | None) -> None:

@@ -287,5 +287,5 @@ class AroundWithEnds(Around):
                 elif isinstance(error, StatusError):
                     self.ended(error.trailers)
 
-            reply.messages = WatchedMessages(reply.messages, stream_ended)
+            reply.messages = WatchedMessages(reply.messages, stream_ended).as_generator()
         return reply

@@ -75,7 +75,9 @@ class LimitedChannel(AroundUpstream):
             reply = await self.pass_on(call)
             if reply.messages is not None:
                 lasts = True
-                reply.messages = WatchedMessages(reply.messages, lambda _: self._end())
+                reply.messages = WatchedMessages(
+                    reply.messages, lambda _: self._end()
+                ).as_generator()
             elif isinstance(call.request, bytes):
                 self._sample(started_s)
         except StatusError as error:

@@ -53,7 +53,7 @@ class CountedChannel(Around):
         if reply.messages is None:
             ended(None)
         else:
-            reply.messages = WatchedMessages(reply.messages, ended)
+            reply.messages = WatchedMessages(reply.messages, ended).as_generator()
         return reply
 
 

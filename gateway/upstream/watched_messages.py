@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 
-from gateway.message_stream import MessageStream
+from gateway.message_stream import MessageStream, stream_of
 
 
 class WatchedMessages(MessageStream):
@@ -12,10 +12,13 @@ class WatchedMessages(MessageStream):
     `GeneratorExit` if the reply is closed or dropped before. It must not wait or raise.
     """
 
+    __slots__ = ("_ended", "_messages", "_stream")
+
     def __init__(
         self, messages: AsyncGenerator[bytes], ended: Callable[[BaseException | None], None]
     ) -> None:
         self._messages = messages
+        self._stream = stream_of(messages)
         self._ended: Callable[[BaseException | None], None] | None = ended
 
     def __del__(self) -> None:
@@ -32,6 +35,10 @@ class WatchedMessages(MessageStream):
         except BaseException as error:
             self._end(error)
             raise
+
+    def take(self) -> bytes | None:
+        """The next message, if it is there."""
+        return None if self._stream is None else self._stream.take()
 
     async def aclose(self) -> None:
         """Ends the call, if it has not ended."""

@@ -1,8 +1,13 @@
 """The base of streams of messages."""
 
+from collections.abc import AsyncGenerator, Callable
+from typing import cast
+
 import pytest
 
-from gateway.message_stream import MessageStream
+from gateway.message_stream import MessageStream, stream_of
+from gateway.telemetry.metrics.stream_metrics import _Counted
+from gateway.upstream.watched_messages import WatchedMessages
 
 
 class Numbers(MessageStream):
@@ -36,3 +41,54 @@ async def test_an_exception_thrown_in_closes_it() -> None:
     with pytest.raises(LookupError):
         await stream.athrow(LookupError)
     assert [one async for one in stream] == []
+
+
+class Ready(Numbers):
+    """Has two messages at hand, and others later."""
+
+    def take(self) -> bytes | None:
+        if self.given >= 2:
+            return None
+        self.given += 1
+        return b"%d" % self.given
+
+
+def counted(stream: MessageStream, note: Callable[[object], None]) -> MessageStream:
+    return _Counted(stream.as_generator(), lambda: note(None))
+
+
+def watched(stream: MessageStream, note: Callable[[object], None]) -> MessageStream:
+    return WatchedMessages(stream.as_generator(), note)
+
+
+@pytest.mark.parametrize("wrap", [counted, watched])
+async def test_what_is_at_hand_is_handed_on_in_order(
+    wrap: Callable[[MessageStream, Callable[[object], None]], MessageStream],
+) -> None:
+    noted: list[object] = []
+    stream = wrap(Ready(), noted.append)
+    assert [stream.take(), stream.take(), stream.take()] == [b"1", b"2", None]
+    assert await anext(stream) == b"3"
+    assert len(noted) == (3 if wrap is counted else 0)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("wrap", [counted, watched])
+async def test_other_generators_have_nothing_at_hand(
+    wrap: Callable[[MessageStream, Callable[[object], None]], MessageStream],
+) -> None:
+    async def others() -> AsyncGenerator[bytes]:
+        yield b"a"
+
+    assert stream_of(others()) is None
+    stream = wrap(Numbers(), list[object]().append)
+    assert stream.take() is None
+    assert await anext(stream) == b"1"
+
+
+async def test_it_has_the_methods_of_a_generator() -> None:
+    stream = Numbers()
+    assert isinstance(cast("object", stream), AsyncGenerator)
+    assert await stream.asend(None) == b"1"

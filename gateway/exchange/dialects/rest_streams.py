@@ -60,6 +60,7 @@ class ResponseStream:
         self._bytes = 0
         self._is_over = False
         self._interruption: StatusError | None = None
+        self._taken: bytes | None = None
         self._is_waiting = False
         """True while a task waits for the next message."""
 
@@ -70,6 +71,32 @@ class ResponseStream:
     def heartbeat(self) -> bytes:
         """The bytes to send between two pieces to show that the stream is alive."""
         return b"" if self._framing is None else self._framing.heartbeat
+
+    def take(self) -> bytes | memoryview | None:
+        """Returns the next piece if it is there, as a view if it is raw; see `BodyStream.take`."""
+        if self.opening or self._is_over or self._interruption is not None:
+            return None
+        message = None if self._taken is not None else self._call.take()
+        if message is None:
+            return None
+        piece: bytes | memoryview | None = None
+        try:
+            if self._framing is None:
+                piece = self._encode.view(message)
+            if piece is None and len(message) < LARGE_BYTES:
+                piece = self._piece(message)
+        except Exception:  # noqa: BLE001 - it fails again in `_next`, which ends the call
+            piece = None
+        if piece is None:
+            self._taken = message
+            return None
+        self.count += 1
+        self._bytes += len(piece)
+        return piece
+
+    def _piece(self, message: bytes) -> bytes:
+        body = self._encode(message).body
+        return body if self._framing is None else self._framing.message(body, self.count)
 
     async def __anext__(self) -> bytes:
         if self._is_over:
@@ -103,16 +130,15 @@ class ResponseStream:
         failure: StatusError | None = None
         cancelled: asyncio.CancelledError | None = None
         try:
-            message = await anext(self._call)
-            framing = self._framing
-            if framing is None:  # raw bytes: a slice of the message, cheap on the event loop
-                piece = self._encode(message).body
+            message = self._taken
+            self._taken = None
+            if message is None:
+                message = await anext(self._call)
+            # Raw bytes are a slice of the message, cheap on the event loop.
+            if self._framing is None or len(message) < LARGE_BYTES:
+                piece = self._piece(message)
             else:
-                if len(message) < LARGE_BYTES:
-                    payload = self._encode(message)
-                else:
-                    payload = await run_in_thread(partial(self._encode, message))
-                piece = framing.message(payload.body, self.count)
+                piece = await run_in_thread(partial(self._piece, message))
         except StopAsyncIteration:
             pass
         except StatusError as error:
@@ -200,7 +226,14 @@ class RestStreams:
             messages = partial(request_messages, request, begin)
             return StreamingCall(self._calls, request, method, started_s, messages=messages)
         source = RequestMessage(self._transcoder.plan(match).decoder, request, match)
-        return StreamingCall(self._calls, request, method, started_s, read=lambda _: source.read())
+        return StreamingCall(
+            self._calls,
+            request,
+            method,
+            started_s,
+            read=lambda _: source.read(),
+            take=source.take,
+        )
 
     def _read_body(
         self, request: Request, match: RouteMatch, on_admitted: Callable[[], None]

@@ -149,7 +149,7 @@ class ClientConnection(asyncio.Protocol):
         self._write_batch.flush()
         self.transport.write(data)
 
-    def send_pieces(self, pieces: list[bytes]) -> None:
+    def send_pieces(self, pieces: list[bytes | memoryview]) -> None:
         """Sends at once, as `send_now`; the pieces are large, and are not copied."""
         if self.transport is None:
             raise ConnectionResetError

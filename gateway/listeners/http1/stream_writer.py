@@ -39,7 +39,7 @@ class StreamWriter:
         self._loop = asyncio.get_running_loop()
         self._sent_s = self._loop.time()
         self._head = b""
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | memoryview] = []
         """Pieces to send together, at the end of the loop's turn or when they are large enough."""
         self._waiting_bytes = 0
 
@@ -90,10 +90,12 @@ class StreamWriter:
         pieces = self._pieces
         in_turn = 0
         while True:
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
+            piece = pieces.take()
+            if piece is None:
+                try:
+                    piece = await anext(pieces)
+                except StopAsyncIteration:
+                    return
             if has_content:
                 self._send(piece)
             if self._connection.writing_paused:
@@ -121,7 +123,7 @@ class StreamWriter:
             raise StreamBrokenError  # fewer bytes than the stated length
         self._flush(b"0\r\n\r\n" if has_content and self._chunked else b"")
 
-    def _send(self, piece: bytes) -> None:
+    def _send(self, piece: bytes | memoryview) -> None:
         """Sends a piece, joined with other pieces of the same turn of the loop.
 
         This avoids a system call for each message of a fast stream, and delays no message beyond

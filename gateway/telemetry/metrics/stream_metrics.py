@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 from gateway.call import Call, Handler, Reply
-from gateway.message_stream import MessageStream
+from gateway.message_stream import MessageStream, stream_of
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
 from gateway.telemetry.metrics.metric import CellWriter, Count
 
@@ -25,10 +25,10 @@ class StreamMetrics:
         self._writer.set(self._open_at, self._open)
         call.on_end(self._ended)
         if call.messages is not None:
-            call.messages = _Counted(call.messages, self._sent)
+            call.messages = _Counted(call.messages, self._sent).as_generator()
         reply = await proceed(call)
         if reply.messages is not None:
-            reply.messages = _Counted(reply.messages, self._received)
+            reply.messages = _Counted(reply.messages, self._received).as_generator()
         return reply
 
     def _ended(self, _: object) -> None:
@@ -39,13 +39,22 @@ class StreamMetrics:
 class _Counted(MessageStream):
     """Passes messages on and counts them."""
 
+    __slots__ = ("_count", "_messages", "_stream")
+
     def __init__(self, messages: AsyncGenerator[bytes], count: Count) -> None:
         self._messages = messages
+        self._stream = stream_of(messages)
         self._count = count
 
     async def __anext__(self) -> bytes:
         message = await anext(self._messages)
         self._count()
+        return message
+
+    def take(self) -> bytes | None:
+        message = None if self._stream is None else self._stream.take()
+        if message is not None:
+            self._count()
         return message
 
     async def aclose(self) -> None:

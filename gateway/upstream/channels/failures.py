@@ -4,7 +4,6 @@ Each says how far the call came: from this, others decide if it may be sent agai
 """
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
 from math import ceil
@@ -17,6 +16,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.transcoding.metadata import Metadata
+from gateway.upstream.channels.held_request import HeldRequest
 
 logger = logging.getLogger("gateway.upstream")
 _LOG = logging.getLogger(__name__)
@@ -144,14 +144,6 @@ class Progress(StrEnum):
     stream above the last one of a GOAWAY)."""
     SEEN = "seen"
     """The back end may have processed it."""
-
-
-class HeldRequest(ABC):
-    """A streaming request that can be sent again from its start, by another call."""
-
-    @abstractmethod
-    async def stop(self) -> None:
-        """Drops the request: takes no further message of it, and returns once that is done."""
 
 
 AnyRequest = bytes | AsyncGenerator[bytes] | HeldRequest

@@ -449,7 +449,8 @@ async def test_an_idle_connection_is_closed() -> None:
 async def test_an_idle_connection_holds_nothing_of_its_last_request() -> None:
     gc.freeze()  # what other tests have left is not looked at
     async with echo_gateway() as gateway, connected(gateway) as client:
-        for target, status in (("/v1/echo/a", 200), ("/nothing", 404)):
+        repeated = "/v1/echo/a:repeat?count=3"
+        for target, status in (("/v1/echo/a", 200), ("/nothing", 404), (repeated, 200)):
             assert (await client.get(target)).status == status
             held = [one for one in gc.get_objects() if isinstance(one, Request | Response)]
             assert held == []

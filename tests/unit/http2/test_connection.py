@@ -176,6 +176,28 @@ def test_a_large_message_goes_out_whole_and_is_not_copied(connection: Connection
     assert not connection.has_large
 
 
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("rest", [0, 1, 16_383])
+@pytest.mark.parametrize("window", [0, 10, 16_384, 20_000, 32_768, 10**6])
+def test_frames_of_the_full_size_fill_the_window(
+    connection: Connection, window: int, rest: int, ends: bool
+) -> None:
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, window)))
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (10**6).to_bytes(4, "big")))
+    stream, _ = start(connection, None)
+    connection.take_output()
+    data = random.Random(rest).randbytes(3 * 16_384 + rest)
+    connection.send(stream, data, end=ends)
+    first = sent(connection)
+    assert sum(len(payload) for _, _, _, payload in first) == min(window, len(data))
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (10**6).to_bytes(4, "big")))
+    both = first + sent(connection)
+    assert b"".join(payload for _, _, _, payload in both) == data
+    assert max(len(payload) for _, _, _, payload in both) <= 16_384
+    assert all(payload for _, _, _, payload in both), "no frame is empty"
+    assert [flags for _, flags, _, _ in both] == [0] * (len(both) - 1) + [int(ends)]
+
+
 def test_data_waits_behind_other_data_of_its_stream(connection: Connection) -> None:
     stream, _ = start(connection, None)
     connection.send(stream, bytes(65_535), end=False)

@@ -159,7 +159,8 @@ class Http2Channel(CallOwner):
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self.over)
         await replies.fetch_first()
-        return Reply(messages=replies, metadata=call.metadata, trailers=call.trailers)
+        messages = replies.as_generator()
+        return Reply(messages=messages, metadata=call.metadata, trailers=call.trailers)
 
     def _begin(
         self,
@@ -215,7 +216,7 @@ class Http2Channel(CallOwner):
                 connection.send_message(call, prefix, message, end=True)
         self._calls.add(call)
         socket.flush_soon()
-        if not isinstance(request, bytes):  # to look for `Sender`, an abstract class, costs more
+        if not isinstance(request, bytes):
             request.send_on(call)
 
     def over(self, call: RpcCall) -> None:

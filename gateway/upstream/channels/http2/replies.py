@@ -15,6 +15,8 @@ class Replies(MessageStream):
     `over` is called when the call has ended and nothing is sent for it any more.
     """
 
+    __slots__ = ("_call", "_closed", "_first", "_over", "_sender")
+
     def __init__(
         self,
         call: StreamingCall,
@@ -40,6 +42,7 @@ class Replies(MessageStream):
         Raises:
             Unprocessed: the call may be sent again, by the same sender; this reply is over.
         """
+        failure: BaseException | None = None
         try:
             if await self._call.has_come(QUIET_S):
                 self._first = await self._call.next()
@@ -47,21 +50,37 @@ class Replies(MessageStream):
             self._closed = True
             self._over(self._call)
             raise
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 - it is raised after the call is closed
+            failure = error
+        if failure is not None:
             await self.aclose()
-            raise
+            raise failure
+
+    def take(self) -> bytes | None:
+        """The next message, if it has come."""
+        if self._closed:
+            return None
+        message = self._first
+        if message is None:
+            return self._call.take()
+        self._first = None
+        return message
 
     async def __anext__(self) -> bytes:
         """The next message."""
         if self._closed:
             raise StopAsyncIteration
-        message, self._first = self._first, None
+        message = self._first
+        self._first = None
+        failure: BaseException | None = None
         try:
             if message is None:
                 message = await self._call.next()
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 - it is raised after the call is closed
+            failure = error
+        if failure is not None:
             await self.aclose()
-            raise
+            raise failure
         if message is None:
             await self.aclose()
             raise StopAsyncIteration

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
+from typing import Final
 
 from gateway.call import Reply
-from gateway.upstream.channels.failures import HeldRequest, Unprocessed
+from gateway.upstream.channels.failures import Unprocessed
+from gateway.upstream.channels.held_request import HeldRequest
 from gateway.upstream.channels.http2.calls import RpcCall
 from gateway.upstream.channels.http2.messages import Frame
 
-_MOST_KEPT_BYTES = 64 * 1024
+_MOST_KEPT_BYTES: Final = 64 * 1024
 """The bytes of a streaming request kept for sending it again: about a first window (65,535)."""
 
 
@@ -69,17 +71,19 @@ class Sender(HeldRequest):
 
         A call that was not processed leaves the request to the next one, if all of it is kept.
         """
+        failure: BaseException | None = None
         try:
             reply = await answer
-        except Unprocessed as failure:
+        except Unprocessed as error:
             if self._kept is not None:
-                failure.request = self
+                error.request = self
                 raise
+            failure = error
+        except BaseException as error:  # noqa: BLE001 - it is raised after the sender has stopped
+            failure = error
+        if failure is not None:
             await self.stop()
-            raise
-        except BaseException:
-            await self.stop()
-            raise
+            raise failure
         if reply.messages is None:
             await self.stop()
         return reply
@@ -91,38 +95,55 @@ class Sender(HeldRequest):
             await asyncio.wait([self._task])
 
     async def _send_all(self) -> None:
+        messages = self._messages
+        failure: BaseException | None = None
         try:
-            async for message in self._messages:
-                prefix, body = self._frame(message)
+            while True:
+                try:
+                    message = await anext(messages)
+                except StopAsyncIteration:
+                    self._end()
+                    break
                 call = self._call
-                kept = self._kept
-                if kept is not None:
-                    if call.started or len(kept) + len(prefix) + len(body) > _MOST_KEPT_BYTES:
-                        self._kept = None
-                    else:
-                        kept += prefix
-                        kept += body
-                self._sent_bytes += len(body)
-                call.sent_bytes = self._sent_bytes
-                if call.ended:
-                    if not await self._wait_for_another(call):
-                        return
+                if self._send(call, message):
                     continue
-                connection = call.socket.connection
-                is_sent = connection.send_message(call, prefix, body, end=False)
-                call.socket.flush_soon()
-                if not is_sent:
+                if not call.ended:
                     await call.writable()
-            self._is_done = True
-            call = self._call
-            if not call.ended:
-                call.socket.connection.end(call)
-                call.socket.flush_soon()
-        except Exception as error:  # noqa: BLE001 - any error of the request fails the call
-            self._failure = error
-            self._call.fail(error)
-        finally:
-            await self._messages.aclose()
+                elif not await self._wait_for_another(call):
+                    break
+        except BaseException as error:  # noqa: BLE001 - any error of the request fails the call
+            failure = error
+        if isinstance(failure, Exception):
+            self._failure = failure
+            self._call.fail(failure)
+        await messages.aclose()
+        if failure is not None and self._failure is None:
+            raise failure
+
+    def _send(self, call: RpcCall, message: bytes) -> bool:
+        """Sends a message, and keeps it; False if it has to wait, or the call is over."""
+        prefix, body = self._frame(message)
+        kept = self._kept
+        if kept is not None:
+            if call.started or len(kept) + len(prefix) + len(body) > _MOST_KEPT_BYTES:
+                self._kept = None
+            else:
+                kept += prefix
+                kept += body
+        self._sent_bytes += len(body)
+        call.sent_bytes = self._sent_bytes
+        if call.ended:
+            return False
+        is_sent = call.socket.connection.send_message(call, prefix, body, end=False)
+        call.socket.flush_soon()
+        return is_sent
+
+    def _end(self) -> None:
+        self._is_done = True
+        call = self._call
+        if not call.ended:
+            call.socket.connection.end(call)
+            call.socket.flush_soon()
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
         """Waits until another call has been sent the kept messages; False if none can be."""

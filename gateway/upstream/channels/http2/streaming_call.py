@@ -120,6 +120,18 @@ class StreamingCall(RpcCall):
                 self._waiter = None
         return bool(self._messages) or self.ended
 
+    def take(self) -> bytes | None:
+        """The next message, if it has come, and nothing has to be done before or to it."""
+        if self._taken >= _TAKEN_AT_ONCE or self._lent is not None or not self._messages:
+            return None
+        message = self._messages[0]
+        if type(message) is not bytes:
+            return None
+        self._taken += 1
+        self._messages.popleft()
+        self._settle()
+        return message
+
     async def next(self) -> bytes | None:
         """The next message, or None after the last.
 

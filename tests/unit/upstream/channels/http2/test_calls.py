@@ -43,6 +43,24 @@ async def test_messages_are_whole_wherever_they_are_cut(seed: int, most: int) ->
     assert not call.ended
 
 
+async def test_messages_that_have_come_are_taken_without_waiting_up_to_a_turn() -> None:
+    call = answered()
+    assert call.take() is None
+    call.on_data(b"".join(framed(b"%d" % number) for number in range(100)), ended=False)
+    taken = list(iter(call.take, None))
+    assert taken == [b"%d" % number for number in range(64)]
+    assert await call.next() == b"64"
+    assert call.take() == b"65"
+
+
+async def test_a_message_that_needs_work_is_not_taken() -> None:
+    call = answered()
+    call.on_data(b"\1" + (3).to_bytes(4, "big") + b"abc" + framed(b"plain"), ended=False)
+    assert call.take() is None
+    with pytest.raises(Exception, match="gRPC"):
+        await call.next()
+
+
 @pytest.mark.parametrize("cut", [1, 4, 5, 6, 5000, 20_000])
 async def test_a_message_that_is_cut_off_is_a_breach(cut: int) -> None:
     call = answered()
