@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
 
 from google.protobuf import json_format
@@ -142,6 +143,18 @@ def field_writer(name: str) -> Callable[[bytes], bytes]:
     return rich.codec().field_writer(rich.message("rich.Book").fields_by_name[name])
 
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+MOST_EXACT = 1 << 53
+"""Up to it, each integer is a double."""
+
+
+def loses_digits(body: str) -> bool:
+    """True if a body has a large number that is no double: google takes `9007199254740993.0` as one
+    even for an integer."""
+    numbers = map(Decimal, NUMBER.findall(body))
+    return any(number > MOST_EXACT and Decimal(float(number)) != number for number in numbers)
+
+
 FIELDS = list(rich.message("rich.Book").fields)
 
 
@@ -151,6 +164,7 @@ def test_what_is_read_is_what_google_reads(case: tuple[str, str]) -> None:
     name, body = case
     wire = accepted(name, body)
     assume(wire is not None and "NaN" not in body and '"@type":"x/' not in body)
+    assume(not loses_digits(body))
     theirs = GetMessageClass(rich.message(name))()
     try:
         json_format.Parse(body, theirs, descriptor_pool=rich.pool())
