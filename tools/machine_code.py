@@ -75,6 +75,9 @@ def compile_modules(place: Path) -> list[Path]:
         for extension in extensions:
             # No names that other libraries could replace: they hinder inlining, and cost memory.
             extension.extra_compile_args.append("-fvisibility=hidden")
+            # A section for each function: in one section of all, the assembler can take an hour to
+            # choose the lengths of jumps, because each choice moves what is behind it.
+            extension.extra_compile_args.append("-ffunction-sections")
             extension.extra_compile_args += _NO_WARNINGS
         _report("2 of 2: compiling the C, which takes the longest ...")
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
