@@ -124,9 +124,11 @@ class HeaderDecoder(ABC, Generic[Block]):
         if len(block) <= _REMEMBERED_BLOCK_BYTES:
             if len(self._known) >= _REMEMBERED_BLOCKS:
                 self._known.clear()
+            self._known[block] = read
             # A server begins its first block with the size of the table, which is 0 before too (RFC
             # 7541 section 4.2); the blocks after it are the same without.
-            self._known[block] = self._known[block.lstrip(_SIZE_0)] = read
+            if block.startswith(_SIZE_0):
+                self._known[block.lstrip(_SIZE_0)] = read
         return read
 
     def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:

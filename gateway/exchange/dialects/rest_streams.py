@@ -85,8 +85,8 @@ class ResponseStream:
                 piece = self._encode.view(message)
             if piece is None and len(message) < LARGE_BYTES:
                 piece = self._piece(message)
-        except Exception:  # noqa: BLE001 - it fails again in `_next`, which ends the call
-            piece = None
+        except Exception:  # noqa: BLE001, S110 - it fails again in `_next`, which ends the call
+            pass
         if piece is None:
             self._taken = message
             return None
