@@ -146,7 +146,8 @@ class ClientConnection(asyncio.Protocol):
         """
         if self.transport is None:
             raise ConnectionResetError
-        self._write_batch.flush()
+        if self._write_batch.waiting:
+            self._write_batch.flush()
         self.transport.write(data)
 
     def send_pieces(self, pieces: list[bytes | memoryview]) -> None:
