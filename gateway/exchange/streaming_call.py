@@ -95,18 +95,18 @@ class StreamingCall:
         if self._task.done():
             self._task.result()
 
-    async def reply(self, within_s: float | None = None) -> Reply | None:
-        """Returns the reply; a streaming reply after its first message or its end has arrived.
+    def reply(self) -> Awaitable[Reply]:
+        """Returns the reply; a streaming reply after its first message or its end has arrived."""
+        return self._task
 
-        Returns None if it has not arrived `within_s` seconds after the guards admitted the call;
-        it may still arrive later.
+    async def reply_within(self, time_s: float) -> Reply | None:
+        """Returns the reply, or None if it has not arrived so long after the call was admitted.
+
+        It may still arrive later.
         """
-        if within_s is not None:
-            await self.admitted()
-            await asyncio.wait([self._task], timeout=within_s)
-            if not self._task.done():
-                return None
-        return await self._task
+        await self.admitted()
+        await asyncio.wait([self._task], timeout=time_s)
+        return await self._task if self._task.done() else None
 
     @property
     def principal(self) -> Principal | None:
