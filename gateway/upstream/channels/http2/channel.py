@@ -20,10 +20,9 @@ from gateway.upstream.channels.http2.calls import CallOwner, RpcCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import gzipped
-from gateway.upstream.channels.http2.replies import Replies
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.streaming_call import StreamingCall
+from gateway.upstream.channels.http2.streaming_call import Replies, StreamingCall
 from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.user_agent import USER_AGENT
