@@ -249,7 +249,7 @@ class RestStreams:
 
     async def _one_reply(self, call: StreamingCall, encode: Encoder) -> Response:
         """Returns the response to a stream of requests with one reply."""
-        reply = await call.reply()
+        reply = await call.reply
         render = partial(self._rendering.reply, reply, encode)
         is_large = len(reply.message) >= LARGE_BYTES
         return await run_in_thread(render) if is_large else render()
@@ -263,7 +263,7 @@ class RestStreams:
         started_s: float,
     ) -> Response:
         """Returns a stream of raw bytes; the first message states their media type."""
-        reply = await call.reply()
+        reply = await call.reply
         first = await anext(call, None)
         payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
         response = self._rendering.head(reply.metadata, payload.content_type)

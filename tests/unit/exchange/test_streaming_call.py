@@ -130,7 +130,7 @@ async def test_the_time_for_a_reply_begins_when_the_guards_agree() -> None:
 
 async def test_a_reply_that_nobody_reads_is_closed() -> None:
     call, upstream, source = converse(echoing, "Both", b"a")
-    reply = await call.reply()
+    reply = await call.reply
     assert reply is not None
     assert await anext(call) == b"a"
     await call.end(Code.CANCELLED)

@@ -219,7 +219,7 @@ class WebSocket:
         frame = self._frames.binary if self._is_protobuf else self._frames.text
         in_turn = 0
         try:
-            reply = await session.call.reply()
+            reply = await session.call.reply
             # The call would hand the messages of a stream on, one step more for each.
             async for message in session.call if reply.messages is None else reply.messages:
                 # Not in a coroutine of its own: each costs every message a microsecond.
