@@ -13,7 +13,7 @@ from gateway.http.client_certificate import CertificateOf
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
-from gateway.http2.headers import LENGTHS, literal_start, string
+from gateway.http2.headers import LENGTHS, LONG, literal_start, string
 from gateway.policy.deadlines import Deadlines
 from gateway.status import Code, invalid_argument
 from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
@@ -118,6 +118,8 @@ _monotonic_s: Final = time.monotonic
 _REQUEST_ID: Final = "x-request-id"
 # The fields of HTTP/2 without their values; that of a trace always has 55 bytes.
 _ID_START: Final = literal_start(_REQUEST_ID)
+_ID_STARTS: Final = [_ID_START + length for length in LENGTHS]
+"""By the length of the id, for nearly all of them."""
 _TRACEPARENT_START: Final = literal_start(TRACEPARENT) + LENGTHS[55]
 _TRACESTATE_START: Final = literal_start(TRACESTATE)
 
@@ -167,7 +169,10 @@ class RequestHead(CallHead):
         if block is None:
             block = b""
         else:
-            block += _ID_START + string(request.id.encode("ascii"))
+            name = request.id.encode("ascii")
+            size = len(name)
+            start = _ID_STARTS[size] + name if size < LONG else _ID_START + string(name)
+            block += start
             if trace is not None:
                 block = b"".join((block, _TRACEPARENT_START, trace.text))
                 if trace.state:

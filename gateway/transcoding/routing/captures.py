@@ -52,6 +52,16 @@ def plain_captures(template: Template) -> Captures | None:
     return lambda segments: (segments[start],)
 
 
+def only_span(template: Template) -> tuple[int, int]:
+    """Returns the bounds of the segments that `plain_captures` joins, if it makes one text only.
+
+    (0, 0) for a template with no variable, or several.
+    """
+    if len(template.variables) != 1 or template.deep_at is not None:
+        return 0, 0
+    return template.variables[0].start + 1, template.variables[0].end + 1
+
+
 def _compile_variable(
     template: Template, variable: Variable, decode_many: Decode, *, fully_decode: bool
 ) -> Callable[[list[str]], str]:
