@@ -130,7 +130,7 @@ class RequestHead(CallHead):
     They are encoded when the call leaves: many are refused before, or answered from the cache.
     """
 
-    __slots__ = ("_added", "_block", "_forwarding", "_request", "_rules")
+    __slots__ = ("_added", "_forwarding", "_is_encoded", "_request", "_rules")
 
     def __init__(
         self,
@@ -140,9 +140,10 @@ class RequestHead(CallHead):
         encodes: bool,  # noqa: FBT001 - by position, as each request makes one
     ) -> None:
         """With `encodes`, the metadata is sent encoded if that is possible."""
-        self._block: bytes | None = None if encodes else b""
+        self._is_encoded, self.encoded = not encodes, b""
         self._request = request
         self.is_plain = request.fields.is_plain
+        self.keyless = request.fields.keyless
         self._rules = rules
         self._forwarding = forwarding
         self._added: Metadata = []
@@ -159,8 +160,8 @@ class RequestHead(CallHead):
 
     def block(self) -> bytes:
         """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
-        if self._block is not None:
-            return self._block
+        if self._is_encoded:
+            return self.encoded
         request, rules = self._request, self._rules
         fields, trace = request.fields, request.trace
         block: bytes | None = fields.block
@@ -169,21 +170,20 @@ class RequestHead(CallHead):
         if block is None:
             block = b""
         else:
-            name = request.id.encode("ascii")
-            size = len(name)
-            start = _ID_STARTS[size] + name if size < LONG else _ID_START + string(name)
-            block += start
+            value = request.id.encode("ascii")
+            size = len(value)
+            block += _ID_STARTS[size] + value if size < LONG else _ID_START + string(value)
             if trace is not None:
                 block = b"".join((block, _TRACEPARENT_START, trace.text))
                 if trace.state:
                     block += _TRACESTATE_START + string(trace.state.encode("ascii"))
-        self._block = block
+        self._is_encoded, self.encoded = True, block
         return block
 
     def add(self, metadata: Metadata, block: bytes) -> None:
         """Adds metadata of the gateway; `block` encodes it."""
         self._added += metadata
-        self._block = self.block() + block
+        self.encoded = self.block() + block
 
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""
