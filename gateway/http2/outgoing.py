@@ -299,7 +299,15 @@ class Outgoing:
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         stream = self.streams.get(stream_id)
         if stream_id == 0:
-            self._widen(increment)
+            if not increment:
+                raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
+            self._send_window += increment
+            if self._send_window > frames.LARGEST_WINDOW:
+                raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
+            if self._starved:
+                self._starved = False
+                self.spend(len(self.streams))
+                self._send_all_pending()
         elif stream is None:
             self._check_was_open(stream_id)
         elif not increment:
@@ -310,17 +318,6 @@ class Outgoing:
             stream.send_window += increment
             if stream.pending is not None:
                 self._send_pending(stream)
-
-    def _widen(self, increment: int) -> None:
-        if not increment:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
-        self._send_window += increment
-        if self._send_window > frames.LARGEST_WINDOW:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
-        if self._starved:
-            self._starved = False
-            self.spend(len(self.streams))
-            self._send_all_pending()
 
     def _resize(self, window: int) -> None:
         """Changes the windows of all streams, even to negative sizes (RFC 9113 section 6.9.2)."""
