@@ -93,7 +93,7 @@ class Call:
 
     __slots__ = (
         *("_ended", "_head", "_headers", "_hooks", "_message", "_metadata", "_source"),
-        *("back_end_failed", "cache_result", "certificate", "deadline", "is_plain", "messages"),
+        *("back_end_failed", "cache_result", "certificate", "deadline", "kept_head", "messages"),
         *("method", "peer", "principal", "response_headers", "split", "trace"),
     )
 
@@ -118,8 +118,8 @@ class Call:
         self._metadata = metadata
         self._headers = headers
         self._head = head
-        self.is_plain = headers is None and head is not None and head.is_plain
-        """True if its headers certainly have no condition and no Authorization."""
+        self.kept_head = head if headers is None else None
+        """The head of its request; None once other headers have replaced those in it."""
         self.deadline = deadline
         self.peer = peer
         self.certificate = certificate
@@ -175,7 +175,7 @@ class Call:
     def headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the header fields that later stages of the chain see."""
         self._headers = headers
-        self.is_plain = False
+        self.kept_head = None
 
     def header(self, name: str, lower_name: bytes) -> str | None:
         """Returns a header field that is no list, without making a dictionary of all fields."""

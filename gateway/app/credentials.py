@@ -53,7 +53,8 @@ class Credentials:
 
     authenticators: Sequence[Authenticator] = ()
     identify: Identify | None = None
-    checks: Sequence[RequestCheck] = ()
+    check: RequestCheck | None = None
+    """The check of credentials in the ring; None if it is open."""
     endpoints: Endpoints = field(default_factory=dict)
     audit: Audit = NO_AUDIT
     warnings: Sequence[str] = ()
@@ -114,7 +115,7 @@ async def open_credentials(
     return Credentials(
         [made[kind] for kind in options.order if kind in made],
         identify,
-        [credential_check(checks, TOKEN_PATHS & endpoints.keys())],
+        credential_check(checks, TOKEN_PATHS & endpoints.keys()),
         endpoints,
         audit,
         is_open=False,

@@ -237,7 +237,8 @@ def _ring(
         hooks.append(cors)
     if config.metadata.grpc_status:
         hooks.append(GrpcStatus())
-    return Ring([*checks, *key_checks(config.auth.key_header, transcoder), *auth.checks], hooks)
+    checks += key_checks(config.auth.key_header, transcoder)
+    return Ring(checks, hooks, auth.check)
 
 
 def _policies(

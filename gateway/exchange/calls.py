@@ -13,7 +13,7 @@ from gateway.http.client_certificate import CertificateOf
 from gateway.http.entity_tags import conditions_for_back_end
 from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
-from gateway.http2.headers import LENGTHS, literal_start, string
+from gateway.http2.headers import LENGTHS, LONG, literal_start, string
 from gateway.policy.deadlines import Deadlines
 from gateway.status import Code, invalid_argument
 from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
@@ -118,6 +118,8 @@ _monotonic_s: Final = time.monotonic
 _REQUEST_ID: Final = "x-request-id"
 # The fields of HTTP/2 without their values; that of a trace always has 55 bytes.
 _ID_START: Final = literal_start(_REQUEST_ID)
+_ID_STARTS: Final = [_ID_START + length for length in LENGTHS]
+"""By the length of the id, for nearly all of them."""
 _TRACEPARENT_START: Final = literal_start(TRACEPARENT) + LENGTHS[55]
 _TRACESTATE_START: Final = literal_start(TRACESTATE)
 
@@ -128,7 +130,7 @@ class RequestHead(CallHead):
     They are encoded when the call leaves: many are refused before, or answered from the cache.
     """
 
-    __slots__ = ("_added", "_block", "_forwarding", "_request", "_rules")
+    __slots__ = ("_added", "_forwarding", "_is_encoded", "_request", "_rules")
 
     def __init__(
         self,
@@ -138,9 +140,10 @@ class RequestHead(CallHead):
         encodes: bool,  # noqa: FBT001 - by position, as each request makes one
     ) -> None:
         """With `encodes`, the metadata is sent encoded if that is possible."""
-        self._block: bytes | None = None if encodes else b""
+        self._is_encoded, self.encoded = not encodes, b""
         self._request = request
         self.is_plain = request.fields.is_plain
+        self.keyless = request.fields.keyless
         self._rules = rules
         self._forwarding = forwarding
         self._added: Metadata = []
@@ -157,8 +160,8 @@ class RequestHead(CallHead):
 
     def block(self) -> bytes:
         """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
-        if self._block is not None:
-            return self._block
+        if self._is_encoded:
+            return self.encoded
         request, rules = self._request, self._rules
         fields, trace = request.fields, request.trace
         block: bytes | None = fields.block
@@ -167,18 +170,20 @@ class RequestHead(CallHead):
         if block is None:
             block = b""
         else:
-            block += _ID_START + string(request.id.encode("ascii"))
+            value = request.id.encode("ascii")
+            size = len(value)
+            block += _ID_STARTS[size] + value if size < LONG else _ID_START + string(value)
             if trace is not None:
                 block = b"".join((block, _TRACEPARENT_START, trace.text))
                 if trace.state:
                     block += _TRACESTATE_START + string(trace.state.encode("ascii"))
-        self._block = block
+        self._is_encoded, self.encoded = True, block
         return block
 
     def add(self, metadata: Metadata, block: bytes) -> None:
         """Adds metadata of the gateway; `block` encodes it."""
         self._added += metadata
-        self._block = self.block() + block
+        self.encoded = self.block() + block
 
     def headers(self) -> Mapping[str, str]:
         """Returns the header fields of the request by name."""

@@ -7,21 +7,21 @@ recorded exactly once, with the code that the client received.
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from gateway.audit import ORIGIN
 from gateway.call import Call, Code, StatusError
+from gateway.config.grammar import SECRET_START
 from gateway.config.limits import Limits
-from gateway.exchange.dialects.dialect import Dialect
+from gateway.exchange.dialects.dialect import Dialect, RouteMatch
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
 from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response, ResponseForm
-from gateway.http.request_id import RequestIds
 from gateway.http.responder import Responder
-from gateway.transcoding.binding import RouteMatch
 
 logger = logging.getLogger("gateway")
 
@@ -29,6 +29,29 @@ logger = logging.getLogger("gateway")
 _OK: Final = Code.OK
 _INTERNAL: Final = Code.INTERNAL
 _now_s: Final = time.monotonic
+_LONGEST_ID: Final = 128
+"""The characters of the longest id of a client that is kept."""
+# Letters, digits, and `.`, `_`, `-` stay; every other byte, also NUL, becomes another one. A
+# translation costs less than a pattern.
+_ID_CHARACTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+_WELL_FORMED: Final = bytes([b if b in _ID_CHARACTERS else (0 if b else 1) for b in range(256)])
+
+
+class RequestIds:
+    """Creates request ids: a random prefix for each process, and a counter."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(8)
+        self._number = 0
+
+    def choose(self, offered: str | None) -> str:
+        """Returns `offered` if it is well-formed, otherwise a new id."""
+        if offered and len(offered) <= _LONGEST_ID and offered.isascii():
+            data = offered.encode()
+            if data.translate(_WELL_FORMED) == data:
+                return offered
+        self._number += 1
+        return f"{self._prefix}-{self._number}"
 
 
 class Exchange(Responder):
@@ -65,8 +88,8 @@ class Exchange(Responder):
         """
         site = self.site
         route = site.rest.stored.get(request.path) if site.rest.stored else None
-        if route is None or site.checks:  # a check may refuse it
-            return None
+        if route is None or site.checks or site.check_credentials is not None:
+            return None  # a check may refuse it
         started_s = _now_s()
         response = site.rest.recall(request, started_s, site.compressed_from_bytes)
         if response is None:
@@ -164,6 +187,12 @@ class Exchange(Responder):
             move_token_to_header(request)
         for check in site.checks:
             check(request)
+        # Most requests share fields that were checked, and have no place for a secret in their URL.
+        check_credentials, path = site.check_credentials, request.path
+        if check_credentials is not None and (
+            request.query or "%" in path or SECRET_START in path or not request.fields.are_checked
+        ):
+            check_credentials(request)
 
     def _name(self, site: Site, request: Request) -> None:
         """Sets the id and the client of a request."""

@@ -78,6 +78,7 @@ class Site:
         self.compressed_from_bytes = options.min_bytes if options.enabled else sys.maxsize
         """The size from which bodies are compressed."""
         self.checks = tuple(ring.checks)
+        self.check_credentials = ring.credentials
         self.hooks = tuple(ring.hooks)
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None

@@ -200,16 +200,20 @@ class HeaderFields:
     __slots__ = (
         *("_by_name", "_different", "_lines", "_raw", "accept", "accept_encoding"),
         *("are_checked", "block", "block_rules", "content_length", "content_type", "expect"),
-        *("form", "host", "is_conditional", "is_encoded", "is_parsed", "is_plain", "metadata"),
-        *("request_id", "roles", "timeout", "traceparent", "user_agent"),
+        *("form", "host", "is_conditional", "is_encoded", "is_parsed", "is_plain", "keyless"),
+        *("metadata", "request_id", "roles", "timeout", "traceparent", "user_agent"),
     )
 
+    are_checked: bool
+    """True if the header checks of the ring have accepted them."""
     content_length: int
     """The stated length in bytes; set only with `lines`."""
     is_conditional: bool
     """True if there are conditions with entity tags."""
     is_plain: bool
     """True if neither a condition nor Authorization is among them, as far as it is known."""
+    keyless: bytes
+    """The header of API keys, in lower case, that they do not have, if one was looked for."""
     roles: int
     """The roles of the names; of those from the parser, all that do not matter to `is_plain`."""
 
@@ -251,8 +255,7 @@ class HeaderFields:
             self.request_id, self.roles = common.request_id, common.roles
             self.timeout, self.traceparent = common.timeout, common.traceparent
             self.user_agent = common.user_agent
-        self.are_checked = False
-        """True if the header checks of the ring have accepted them."""
+        self.are_checked, self.keyless = False, b""
         self.metadata: Metadata | None = None
         """The metadata for back ends, once it has been computed; copy it, do not change it."""
         self.block = b""

@@ -161,15 +161,14 @@ class Connection(Outgoing):
         self._room -= size
         if self._room <= CONNECTION_WINDOW // 2:
             self._make_room()
-        if self._flood_guard.idle_frames:
-            self._flood_guard.note_useful()
+        self._useful_frames += 1
         self._remote_ended(stream)
         stream.on_whole(headers, buffer[at:ends], trailers)
         return over
 
     def _on_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         # None of these carries data: an endless series of them is a flood.
-        self._flood_guard.note_idle()
+        self._note_idle()
         match kind:  # PRIORITY and unknown kinds are ignored
             case frames.CONTINUATION:
                 self._on_continuation(flags, stream_id, payload)
@@ -200,11 +199,10 @@ class Connection(Outgoing):
             self._remote_ended(stream)
             stream.on_data(payload, ended=True)
         elif payload:
-            if self._flood_guard.idle_frames:
-                self._flood_guard.note_useful()
+            self._useful_frames += 1
             stream.on_data(payload, ended=False)
         else:
-            self._flood_guard.note_idle()
+            self._note_idle()
 
     def _on_run(self, buffer: bytes, start: int, at: int, flags: int, stream_id: int) -> int:
         """Takes a frame with data, and those of its stream that follow it; returns their end.
@@ -237,8 +235,7 @@ class Connection(Outgoing):
             self._room -= taken
             if self._room <= CONNECTION_WINDOW // 2:
                 self._make_room()
-            if self._flood_guard.idle_frames:
-                self._flood_guard.note_useful(count)
+            self._useful_frames += count
             stream.on_parts_end()
         if is_left:  # it is empty, or too much, or of a stream that is over
             self._on_data(0, stream_id, buffer[start:at])
@@ -254,7 +251,7 @@ class Connection(Outgoing):
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
         stream = self._take_room(stream_id, size)
         if stream is None:
-            self._flood_guard.note_idle(size // frames.DEFAULT_FRAME_SIZE)
+            self._note_idle(size // frames.DEFAULT_FRAME_SIZE)
             return
         if flags & frames.END_STREAM:
             self._remote_ended(stream)
@@ -279,7 +276,7 @@ class Connection(Outgoing):
         if 0 < size <= self._late_room:
             self._late_room -= size
         else:
-            self._flood_guard.note_idle()
+            self._note_idle()
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         ended = bool(flags & frames.END_STREAM)
@@ -306,7 +303,7 @@ class Connection(Outgoing):
         stream = self.streams.get(stream_id)
         if stream is None:
             # With a header table of size 0 no other block depends on this one: it can be skipped.
-            self._flood_guard.note_idle()
+            self._note_idle()
             self._check_was_open(stream_id)
             return
         try:
@@ -320,7 +317,7 @@ class Connection(Outgoing):
         if ended:
             self._remote_ended(stream)
         elif headers.interim:
-            self._flood_guard.note_idle(1 + len(block) // _BLOCK_BYTES_A_FRAME)
+            self._note_idle(1 + len(block) // _BLOCK_BYTES_A_FRAME)
         stream.on_headers(headers, ended=ended)
 
     def _decoded(self, block: bytes) -> HeaderBlock:
@@ -337,7 +334,7 @@ class Connection(Outgoing):
         They were skipped, or read in part. With a header table of size 0 no other block depends
         on them, so both sides are still in step (RFC 7541 section 4.2).
         """
-        self._flood_guard.note_idle()
+        self._note_idle()
         stream = self.streams.get(stream_id)
         if stream is None:
             self._check_was_open(stream_id)

@@ -1,7 +1,7 @@
 """Checks and reads the payloads of the frames that a server sends (RFC 9113 section 6)."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.http2 import frames
@@ -16,11 +16,6 @@ _MAX_SETTINGS: Final = 32
 _TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
 _MUCH_BYTES: Final = 4 * frames.DEFAULT_FRAME_SIZE
 """The size from which data is not copied to join what came before."""
-_MAX_IDLE_FRAMES: Final = 10_000
-"""The most frames without data that are accepted within `_IDLE_FRAMES_PERIOD_S`."""
-_IDLE_FRAMES_PERIOD_S: Final = 60.0
-_IDLE_FRAMES_EARNED: Final = 20
-"""Idle frames that one useful frame pays for: a peer may open windows and ping as data is sent."""
 
 MISSING: Mapping[int, str] = {
     frames.SETTINGS: "no HTTP/2 server preface",
@@ -181,31 +176,3 @@ class PartialBlock:
         if len(self.text) > self._limit_bytes:
             self.too_large = True
             self.text.clear()
-
-
-class FloodGuard:
-    """Ends the connection of a peer that sends too many frames without data.
-
-    `idle_frames` falls with each useful frame that is received or sent, and starts anew after a
-    minute. It does not fall to zero at once, or a few calls would cover an endless flood.
-    """
-
-    __slots__ = ("_clock", "_since_s", "idle_frames")
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.idle_frames = 0
-        self._clock = clock
-        self._since_s = clock()
-
-    def note_useful(self, count: int = 1) -> None:
-        """Counts useful frames."""
-        self.idle_frames = max(0, self.idle_frames - count * _IDLE_FRAMES_EARNED)
-
-    def note_idle(self, count: int = 1) -> None:
-        """Counts a frame without data, or one that costs as much as `count` of them."""
-        self.idle_frames += count
-        if self.idle_frames > _MAX_IDLE_FRAMES:
-            now_s = self._clock()
-            if now_s - self._since_s < _IDLE_FRAMES_PERIOD_S:
-                raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many idle frames")
-            self.idle_frames, self._since_s = 0, now_s

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.http2 import frames, incoming
+from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode, pack_head
 from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.stream import (
@@ -16,6 +16,11 @@ from gateway.http2.stream import (
 _LARGE_BYTES: Final = 4096
 _MAX_UNANSWERED: Final = 1000
 """The most answers that wait to be written, for a peer that does not read them."""
+_MAX_IDLE_FRAMES: Final = 10_000
+"""The most frames without data that are accepted within `_IDLE_FRAMES_PERIOD_S`."""
+_IDLE_FRAMES_PERIOD_S: Final = 60.0
+_IDLE_FRAMES_EARNED: Final = 20
+"""Idle frames that one useful frame pays for: a peer may open windows and ping as data is sent."""
 
 
 class Outgoing:
@@ -41,7 +46,10 @@ class Outgoing:
         self._unanswered = 0
         self._work = 0
         """The frames that may still be taken in this turn."""
-        self._flood_guard = incoming.FloodGuard(clock)
+        self._clock = clock
+        # The frames without data, less those that useful ones paid for; and the useful ones since.
+        self._idle_frames = self._useful_frames = 0
+        self._idle_since_s = clock()
         # Bytes a peer may send on all streams, before the window is opened again.
         self._room = CONNECTION_WINDOW
         # Bytes a peer may still send on streams that were reset, before it receives the reset.
@@ -102,8 +110,7 @@ class Outgoing:
         stream.send_window -= size
         self._send_window -= size
         # Frames that a peer sends while we send may answer ours: they do not count as a flood.
-        if self._flood_guard.idle_frames:
-            self._flood_guard.note_useful()
+        self._useful_frames += 1
         self.output += (
             pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
             block,
@@ -126,8 +133,7 @@ class Outgoing:
         """Sends data, as far as the peer's windows allow; False if some must wait."""
         stream.local_ended = end
         # Frames that a peer sends while we send may answer ours: they do not count as a flood.
-        if self._flood_guard.idle_frames:
-            self._flood_guard.note_useful()
+        self._useful_frames += 1
         size = len(data)
         if (
             stream.pending is None
@@ -240,8 +246,7 @@ class Outgoing:
                 )
                 self.has_large = self.has_large or size > _LARGE_BYTES
                 at += size
-                if self._flood_guard.idle_frames:
-                    self._flood_guard.note_useful()
+                self._useful_frames += 1
             stream.send_window -= at
             self._send_window -= at
             if at < end:
@@ -265,22 +270,44 @@ class Outgoing:
             output.append(data[at : at + frames.DEFAULT_FRAME_SIZE])
             at += frames.DEFAULT_FRAME_SIZE
         self.has_large = True
-        if self._flood_guard.idle_frames:
-            self._flood_guard.note_useful(count)
+        self._useful_frames += count
         return at
 
     def _send_all_pending(self) -> None:
         for stream in [s for s in self.streams.values() if s.pending is not None]:
             self._send_pending(stream)
 
+    def _note_idle(self, count: int = 1) -> None:
+        """Counts a frame without data, or one that costs as much as `count` of them.
+
+        Too many end the connection. Their number falls with each useful frame that is received or
+        sent, and starts anew after a minute. It does not fall to zero at once, or a few calls would
+        cover an endless flood.
+        """
+        earned, self._useful_frames = self._useful_frames * _IDLE_FRAMES_EARNED, 0
+        self._idle_frames = max(0, self._idle_frames - earned) + count
+        if self._idle_frames > _MAX_IDLE_FRAMES:
+            now_s = self._clock()
+            if now_s - self._idle_since_s < _IDLE_FRAMES_PERIOD_S:
+                raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many idle frames")
+            self._idle_frames, self._idle_since_s = 0, now_s
+
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
-        self._flood_guard.note_idle()
+        self._note_idle()
         if len(payload) != 4:
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a window update has 4 bytes")
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         stream = self.streams.get(stream_id)
         if stream_id == 0:
-            self._widen(increment)
+            if not increment:
+                raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
+            self._send_window += increment
+            if self._send_window > frames.LARGEST_WINDOW:
+                raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
+            if self._starved:
+                self._starved = False
+                self.spend(len(self.streams))
+                self._send_all_pending()
         elif stream is None:
             self._check_was_open(stream_id)
         elif not increment:
@@ -291,17 +318,6 @@ class Outgoing:
             stream.send_window += increment
             if stream.pending is not None:
                 self._send_pending(stream)
-
-    def _widen(self, increment: int) -> None:
-        if not increment:
-            raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window is opened by nothing")
-        self._send_window += increment
-        if self._send_window > frames.LARGEST_WINDOW:
-            raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
-        if self._starved:
-            self._starved = False
-            self.spend(len(self.streams))
-            self._send_all_pending()
 
     def _resize(self, window: int) -> None:
         """Changes the windows of all streams, even to negative sizes (RFC 9113 section 6.9.2)."""

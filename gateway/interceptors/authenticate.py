@@ -26,10 +26,12 @@ class Authenticate(Check):
 
     def __init__(self, authenticators: Sequence[Authenticator], audit: Audit) -> None:
         # Bound once: the look-ups would be most of the cost of a call here.
-        self._recalls = tuple(one.recall for one in authenticators)
-        self._recalls_without = tuple(
-            one.recall for one in authenticators if one.challenge.header != BEARER.header
+        self._recalls = tuple(
+            (one.challenge.header.lower().encode(), one.recall) for one in authenticators
         )
+        """Each with the header of its credential, empty if that comes with the connection."""
+        bearer = BEARER.header.lower().encode()
+        self._recalls_without = tuple(one for one in self._recalls if one[0] != bearer)
         """Those for a request without `Authorization`."""
         self._authenticators = tuple((one.authenticate, one.kind) for one in authenticators)
         self._audit = audit
@@ -40,8 +42,13 @@ class Authenticate(Check):
         Raises:
             StatusError: UNAUTHENTICATED for an invalid credential.
         """
-        shown = None if call.is_plain else call.header("Authorization", b"authorization")
-        for recall in self._recalls_without if shown is None else self._recalls:
+        head = call.kept_head
+        is_plain = head is not None and head.is_plain
+        shown = None if is_plain else call.header("Authorization", b"authorization")
+        keyless = b"" if head is None else head.keyless
+        for header, recall in self._recalls_without if shown is None else self._recalls:
+            if header and header == keyless:
+                continue
             found = recall(call, shown)
             if found is None:
                 continue

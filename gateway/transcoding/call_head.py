@@ -12,10 +12,15 @@ class CallHead:
     Most calls reach their back end without a look at their metadata, so it is only encoded.
     """
 
-    __slots__ = ("is_plain",)
+    __slots__ = ("encoded", "is_plain", "keyless")
+
+    encoded: bytes
+    """The last result of `block`, for those that send it."""
 
     is_plain: bool
     """True if the request certainly has no condition and no Authorization."""
+    keyless: bytes
+    """The header of API keys, in lower case, that it certainly does not have; empty if unknown."""
 
     def block(self) -> bytes:
         """Returns the metadata as fields of HTTP/2 (RFC 7541); empty if it is not encoded."""

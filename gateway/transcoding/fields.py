@@ -9,13 +9,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.similar import nearest
 from gateway.status import invalid_argument
-from gateway.transcoding.text_values import has_members, read_string, value_reader
+from gateway.transcoding.text_values import has_members, value_reader
 from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
 
 Encoder = Callable[[str], bytes]
 """Encodes text as wire bytes of the message in which a path starts; raises `StatusError`."""
 
-_SHORT: Final = 128
+SHORT: Final = 128
+"""The size from which a text is not short: more than one byte states it."""
 
 Position = tuple[int, ...]
 """A position in a message: the field numbers that lead to it."""
@@ -168,24 +169,38 @@ def field_encoder(
             raise invalid_argument(name, str(error)) from None
         return head + varint(len(value)) + value if sized else head + value
 
-    def encode_text(text: str) -> bytes:
-        # Encode a short ASCII string directly: nearly every variable is one; this avoids two calls.
-        if text.isascii() and (size := len(text)) < _SHORT:
-            return heads[size] + text.encode()
-        return encode(text)
-
-    if read is read_string and enclose is None:
-        heads = _text_heads(head)
-        return encode_text
+    heads = text_heads(path)
+    if heads is not None:
+        return _text_encoder(heads, encode)
     if enclose is None:
         return encode
     return lambda text: enclose(encode(text))
 
 
+def _text_encoder(heads: Sequence[bytes], encode: Encoder) -> Encoder:
+    def encode_text(text: str) -> bytes:
+        # Encode a short ASCII string directly: nearly every one is; this avoids two calls.
+        if text.isascii() and (size := len(text)) < SHORT:
+            return heads[size] + text.encode()
+        return encode(text)
+
+    return encode_text
+
+
+def text_heads(path: FieldPath) -> Sequence[bytes] | None:
+    """Returns the bytes before a short text of ASCII at `path`, by its length.
+
+    None if the field is no string, or not of the message itself.
+    """
+    if len(path.fields) > 1 or path.leaf.type != FieldDescriptor.TYPE_STRING:
+        return None
+    return _text_heads(tag(path.leaf.number, LENGTH))
+
+
 @cache
 def _text_heads(head: bytes) -> Sequence[bytes]:
     """The bytes before a short text, by its length; cached, as most fields share few numbers."""
-    return [head + varint(size) for size in range(_SHORT)]
+    return [head + varint(size) for size in range(SHORT)]
 
 
 def encloser(parents: tuple[FieldDescriptor, ...]) -> Callable[[bytes], bytes] | None:

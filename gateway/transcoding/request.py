@@ -10,7 +10,7 @@ from gateway.schema.field_behavior import behavior
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
-from gateway.transcoding.fields import Encoder, path_encoder
+from gateway.transcoding.fields import SHORT, path_encoder, text_heads
 from gateway.transcoding.http_body import http_body_start, is_http_body
 from gateway.transcoding.json.codec import Codec, Transform
 from gateway.transcoding.json.count import refuse_too_many_values
@@ -54,9 +54,10 @@ class RequestDecoder:
         self._takes_url_encoded = query.form_bodies and binding.body is None
         self.ignores_excess_body = config.json_.excess_body.is_ignored
         """True if a body is ignored where the HTTP rule has none."""
-        self._encode_captures = _captures_encoder(
-            [path_encoder(path, ignores_case=ignores_case) for path in binding.variables]
-        )
+        self._encoders = [
+            path_encoder(path, ignores_case=ignores_case) for path in binding.variables
+        ]
+        self._text_heads = [text_heads(path) for path in binding.variables]
         self._query = QueryBinder(
             binding.method.input,
             bound=binding.variables,
@@ -245,6 +246,17 @@ class RequestDecoder:
         bound = self._query.explain(query)
         return found + [(f"query {name}", text, path.text) for name, text, path in bound]
 
+    def _encode_captures(self, captures: Sequence[str]) -> Sequence[bytes]:
+        parts: list[bytes] = []
+        for number, text in enumerate(captures):
+            heads, size = self._text_heads[number], len(text)
+            # Nearly every one is a short string of ASCII: this avoids a call for it.
+            if heads is not None and size < SHORT and text.isascii():
+                parts.append(heads[size] + text.encode())
+            else:
+                parts.append(self._encoders[number](text))
+        return parts
+
     def _body_reader(self) -> BodyReader | None:
         body = self.binding.body
         if body is None:
@@ -345,17 +357,6 @@ def _joined(query: str, form: bytes) -> str:
         raise invalid_argument("", f"the body is not well-formed {URL_ENCODED}") from None
     text = text.replace("+", "%20")  # a space in forms, whatever a query means by it
     return f"{query}&{text}" if query else text
-
-
-def _captures_encoder(encoders: Sequence[Encoder]) -> Callable[[Sequence[str]], Sequence[bytes]]:
-    """Makes the encoder of all captures of a path, unrolled for one and two captures."""
-    if len(encoders) == 1:
-        (only,) = encoders
-        return lambda captures: (only(captures[0]),)
-    if len(encoders) == 2:
-        first, second = encoders
-        return lambda captures: (first(captures[0]), second(captures[1]))
-    return lambda captures: [e(text) for e, text in zip(encoders, captures, strict=True)]
 
 
 def _body_message(binding: Binding) -> Descriptor | None:

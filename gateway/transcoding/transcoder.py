@@ -60,6 +60,8 @@ from gateway.transcoding.system_parameters import (
 
 _MOST_FORMS: Final = 256
 """The number of encoders in other forms that are kept, and that of refusals."""
+_MOST_ACCEPTED: Final = 16
+_LONGEST_ACCEPT: Final = 256
 
 
 class RulesError(StartUpError):
@@ -73,7 +75,7 @@ class RulesError(StartUpError):
 class Plan:
     """The compiled parts of one binding, made for its first request."""
 
-    __slots__ = ("_binding", "_in_protobuf", "_serves_all", "decoder", "encode")
+    __slots__ = ("_binding", "_in_protobuf", "_serves_all", "accepted", "decoder", "encode")
 
     def __init__(
         self, binding: Binding, decoder: RequestDecoder, encode: Encoder, *, serves_all: bool
@@ -87,6 +89,8 @@ class Plan:
         """The decoder of request messages."""
         self.encode = encode
         """The encoder of replies as JSON or, where the rule says so, raw."""
+        self.accepted: set[str | None] = {None}
+        """Values of Accept for which `encoder` has chosen `encode`; a few of them."""
 
     def encoder(self, accept: str | None) -> Encoder:
         """Chooses the encoder of a reply by the client's Accept header.
@@ -100,6 +104,8 @@ class Plan:
         if chosen is None and not self._serves_all:
             raise not_acceptable(accept)
         if chosen is None or chosen == JSON:
+            if len(accept) <= _LONGEST_ACCEPT and len(self.accepted) < _MOST_ACCEPTED:
+                self.accepted.add(accept)
             return self.encode
         known = self._in_protobuf.get(chosen)
         if known is None:
@@ -132,7 +138,8 @@ class Transcoder:
         self._takes_url_encoded = config.query.form_bodies
         self._serves_all = config.json_.serves_unacceptable
         self._shape = config.errors
-        self._plans: dict[Binding, Plan] = {}
+        self.plans: dict[Binding, Plan] = {}
+        """The compiled parts of the bindings that have been used; see `plan`."""
         self.has_system_parameters = config.resources.system_parameters or any(
             binding.method.system_parameters for binding in self.bindings
         )
@@ -331,7 +338,7 @@ class Transcoder:
     def plan(self, match: RouteMatch) -> Plan:
         """Returns the compiled parts of the binding."""
         try:
-            return self._plans[match.target]
+            return self.plans[match.target]
         except KeyError:
             return self._compile(match.target)
 
@@ -356,7 +363,7 @@ class Transcoder:
         decode = LenientDecoder if config.json_.text_after.is_ignored else RequestDecoder
         decoder = decode(binding, self._codec, config)
         encode = response_encoder(binding, self._codec)
-        plan = self._plans[binding] = Plan(binding, decoder, encode, serves_all=self._serves_all)
+        plan = self.plans[binding] = Plan(binding, decoder, encode, serves_all=self._serves_all)
         return plan
 
 

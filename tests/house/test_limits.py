@@ -94,7 +94,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "interceptors/rate_limits/rules.py": "_MOST_KEYS",
         "listeners/http1/response_bytes.py": "_MOST_STARTS _LONGEST_START",
         "listeners/http1/known_lines.py": "_MAX_LINE_BYTES _MAX_NAME_BYTES",
-        "transcoding/transcoder.py": "_MOST_FORMS",
+        "transcoding/transcoder.py": "_LONGEST_ACCEPT _MOST_ACCEPTED _MOST_FORMS",
         "exchange/dialects/rest.py": "_MOST_PATHS _LONGEST_PATH",
         "exchange/ring/cors.py": "_MOST_ORIGINS _LONGEST_ORIGIN",
         "exchange/ring/security_headers.py": "_MOST_OTHERS",

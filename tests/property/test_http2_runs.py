@@ -66,7 +66,7 @@ def taken(pieces: list[bytes], work: int) -> tuple[Any, ...]:
     """The state of a connection and of its two calls after it was given these pieces."""
     socket = Http2Socket(asyncio.get_running_loop(), lambda _: None)
     connection = socket.connection
-    connection._flood_guard.note_idle(5000)  # data pays for them
+    connection._note_idle(5000)  # data pays for them
     calls = []
     for _ in range(2):
         call = StreamingCall("echo", 100_000, socket, LargeReplies("echo", 10_000_000, 1.0))
@@ -92,7 +92,7 @@ def taken(pieces: list[bytes], work: int) -> tuple[Any, ...]:
         )
         for call in calls
     ]
-    idle, late = connection._flood_guard.idle_frames, connection._late_room
+    idle, late = (connection._idle_frames, connection._useful_frames), connection._late_room
     return failure, states, connection._room, idle, late, sorted(connection.streams)
 
 

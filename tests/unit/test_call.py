@@ -23,6 +23,7 @@ class Head(CallHead):
 
     def __init__(self) -> None:
         self.is_plain = True
+        self.keyless = b""
         self.made: list[str] = []
 
     def block(self) -> bytes:

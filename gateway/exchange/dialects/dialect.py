@@ -7,6 +7,8 @@ from gateway.http.messages import Request, Response
 from gateway.status import StatusError
 from gateway.transcoding.binding import RouteMatch
 
+__all__ = ["Dialect", "RouteMatch"]
+
 
 class Dialect(Protocol):
     """One protocol in which clients call methods: it matches, answers and renders errors.

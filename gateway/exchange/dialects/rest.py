@@ -53,6 +53,7 @@ class RestDialect:
         Conditions are evaluated for them, or for all replies with a tag if `resources` says so.
         """
         self._transcoder = parts.transcoder
+        self._plans = parts.transcoder.plans
         self._calls = parts.calls
         self._chains = parts.calls.chains
         self._rendering = parts.rendering
@@ -118,8 +119,8 @@ class RestDialect:
         if self._transcoder.has_system_parameters:
             asked = self._transcoder.asked(match, request.query, request.headers)
             accept, form = asked.media_type_or(accept), asked.form
-        plan = self._transcoder.plan(match)
-        encode = plan.encoder(accept)
+        plan = self._plans.get(match.target) or self._transcoder.plan(match)
+        encode = plan.encode if accept in plan.accepted else plan.encoder(accept)
         if form is not None:
             encode = self._transcoder.encoder(match, accept, form)
         source = RequestMessage(plan.decoder, request, match)

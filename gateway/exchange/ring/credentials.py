@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
 from gateway.auth.authenticator import unclear
-from gateway.config.grammar import SECRET
+from gateway.config.grammar import SECRET, SECRET_START
 from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
 from gateway.http.messages import HeaderFields, Request
 from gateway.status import StatusError
@@ -20,9 +20,8 @@ def credential_check(
 ) -> RequestCheck:
     """Returns a check: no credential is in the URL, and the header fields pass `checks`.
 
-    `checks` run once for all requests that share their header fields; so a ring may have only one
-    check of this kind. The endpoints on `token_paths` reject most of these requests on their own,
-    with the errors of RFC 6749.
+    `checks` run once for all requests that share their header fields. The endpoints on
+    `token_paths` reject most of these requests on their own, with the errors of RFC 6749.
 
     A credential is never accepted in a URL, because URLs are logged in many places (RFC 9700
     section 4.3.2); one that a service config allows there has been moved (`key_places`).
@@ -34,7 +33,7 @@ def credential_check(
         path, query = request.path, request.query
         if "%" in path:
             path = unquote(path)
-        if "gw" in path and _SECRET.search(path):
+        if SECRET_START in path and _SECRET.search(path):
             request.path = _SECRET.sub("***", path)  # keep it out of the access log
             raise _token_in_url()
         is_token_path = bool(own_paths) and path in own_paths
@@ -83,6 +82,7 @@ def refuse_unclear_keys(header: str) -> HeaderCheck:
 
     def check(fields: HeaderFields) -> None:
         if fields.first(name) is None:
+            fields.keyless = name
             return
         if fields.count(name) > 1:
             raise unclear(f"the {header} header was sent twice; expected it once")

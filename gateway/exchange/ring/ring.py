@@ -37,3 +37,5 @@ class Ring:
 
     checks: Sequence[RequestCheck] = ()
     hooks: Sequence[ResponseHook] = ()
+    credentials: RequestCheck | None = None
+    """The last check, of requests whose URL or new header fields may break the rules of these."""

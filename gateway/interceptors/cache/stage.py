@@ -230,7 +230,7 @@ class CachedCalls(Recalling):
         """True if the cache may answer a call, whatever is stored."""
         if call.principal is not None and not self._admits_principals:
             return False
-        if call.is_plain:
+        if call.kept_head is not None and call.kept_head.is_plain:
             return True
         headers = call.headers
         if call.principal is None and not self._reads_authorization and _AUTHORIZATION in headers:

@@ -39,17 +39,23 @@ def compile_captures(
 
 def plain_captures(template: Template) -> Captures | None:
     """Makes the reader of unescaped segments, with one call; None if that is not possible."""
-    variables = template.variables
-    joins = any(variable.many_segments for variable in variables)
-    if not variables or (joins and (len(variables) > 1 or template.deep_at is not None)):
-        return None
-    starts = [variable.start + 1 for variable in variables]
-    if len(variables) > 1:
-        return itemgetter(*starts)
-    start, end = starts[0], variables[0].end + 1
-    if joins:
+    start, end = only_span(template)
+    if end:
         return lambda segments: ("/".join(segments[start:end]),)
-    return lambda segments: (segments[start],)
+    variables = template.variables
+    if len(variables) < 2 or any(variable.many_segments for variable in variables):
+        return None
+    return itemgetter(*[variable.start + 1 for variable in variables])
+
+
+def only_span(template: Template) -> tuple[int, int]:
+    """Returns the bounds of the segments that `plain_captures` joins, if it makes one text only.
+
+    (0, 0) for a template with no variable, or several.
+    """
+    if len(template.variables) != 1 or template.deep_at is not None:
+        return 0, 0
+    return template.variables[0].start + 1, template.variables[0].end + 1
 
 
 def _compile_variable(

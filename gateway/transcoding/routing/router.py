@@ -198,6 +198,9 @@ class Router(Generic[T]):
                 if methods is not None and segments[-1] and self._is_fast:
                     entry = methods.get(http_method) or methods.get(ANY_METHOD)
                     if entry is not None:
+                        if entry.end:  # one variable, as most have
+                            text = "/".join(segments[entry.start : entry.end])
+                            return Match(entry.target, (text,))
                         return Match(entry.target, entry.plain(segments))
                 is_all = is_all and node.deep is None and not node.leaves
             if is_all:

@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar
 
-from gateway.transcoding.routing.captures import Captures, plain_captures
+from gateway.transcoding.routing.captures import Captures, only_span, plain_captures
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Template
 
 T = TypeVar("T")
@@ -11,7 +11,10 @@ T = TypeVar("T")
 class Entry(Generic[T]):
     """A route: its target, and the readers of its variables."""
 
-    __slots__ = ("captures", "http_method", "order", "plain", "target", "template", "tier")
+    __slots__ = (
+        *("captures", "end", "http_method", "order", "plain", "start", "target", "template"),
+        "tier",
+    )
 
     def __init__(
         self, template: Template, target: T, http_method: str, captures: Captures, tier: int
@@ -25,6 +28,11 @@ class Entry(Generic[T]):
         self.captures = captures
         self.plain = plain_captures(template) or self.captures
         """The same as `captures`, for paths without escapes that were found without a `**`."""
+        self.start, self.end = only_span(template)
+        """The segments that, joined, are all that `plain` reads; (0, 0) if it reads in other ways.
+
+        Most templates have one variable, which is read without a call then.
+        """
 
 
 Methods = dict[str, Entry[T]]

@@ -62,6 +62,17 @@ def test_the_encoded_metadata_is_that_which_an_interceptor_reads(settings: Any) 
     assert [call.headers["x-a"], call.headers.get("X-B")] == first == ["1", None]
 
 
+@pytest.mark.parametrize("size", [1, 126, 127, 128])
+def test_an_id_of_any_length_is_encoded(size: int) -> None:
+    call = opened(make_site(Upstream()), *LINES)
+    request: Request = call._head._request  # type: ignore[union-attr]
+    request.id = "i" * size
+    head = call.unread_metadata
+    assert head is not None
+    decoded = hpack.Decoder().decode(head.encoded, raw=True)
+    assert [value for name, value, *_ in decoded if name == b"x-request-id"] == [b"i" * size]
+
+
 def test_metadata_is_encoded_only_for_a_call_that_leaves() -> None:
     known = KnownLines()
     read = [line for line in map(known.line, LINES) if line is not None]

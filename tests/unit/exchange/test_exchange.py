@@ -172,6 +172,23 @@ async def test_a_check_of_the_ring_refuses_before_a_call_is_opened() -> None:
     assert [one.code for one in records] == [Code.PERMISSION_DENIED]
 
 
+async def test_credentials_are_checked_where_a_request_may_break_their_rules() -> None:
+    asked: list[str] = []
+
+    def check(request: Request) -> None:
+        asked.append(request.path)
+        request.fields.are_checked = True
+
+    exchange = Exchange(make_site(Upstream(), ring=Ring([], [], check)))
+    fields = make_request().fields
+    targets = ["/v1/items/a", "/v1/items/b", "/v1/items/c?x=1", "/v1/items/%64", "/v1/items/gwt"]
+    for target in targets:
+        await exchange.answer(Request("GET", target, fields, ""))
+    assert asked == ["/v1/items/a", "/v1/items/c", "/v1/items/%64", "/v1/items/gwt"]
+    await exchange.answer(make_request("/v1/items/b"))
+    assert asked[4:] == ["/v1/items/b"]
+
+
 async def test_headers_that_cannot_be_made_leave_only_the_id() -> None:
     class Fail(Mark):
         def add_headers(self, request: Request, response: Response) -> None:

@@ -13,7 +13,7 @@ from gateway.auth.authenticator import (
     cannot_check,
     unauthenticated,
 )
-from gateway.call import Call, Principal, Reply
+from gateway.call import Call, CallHead, Principal, Reply, chain
 from gateway.interceptors.authenticate import Authenticate, AuthenticateStream
 from gateway.status import Code, StatusError
 from tests.support.front_end import schema
@@ -308,3 +308,41 @@ async def test_a_check_that_fails_unexpectedly_does_not_end_the_checks(
     refused = await until_refused(guard, Streaming(ready=True), call())
     assert refused.message == "it was revoked"
     assert "the credential of a stream could not be checked" in caplog.text
+
+
+class Keyed(Scripted):
+    challenge = Challenge("Keyed", "X-Key", "X-Key")
+
+
+class Head(CallHead):
+    """A head with a key, or one that certainly has none in a header."""
+
+    def __init__(self, keyless: bytes) -> None:
+        self.is_plain, self.keyless = True, keyless
+
+
+@pytest.mark.parametrize(
+    ("keyless", "replaced", "caller"),
+    [
+        pytest.param(b"x-key", False, None, id="not there"),
+        pytest.param(b"x-other", False, ADA, id="another was looked for"),
+        pytest.param(b"", False, ADA, id="none was looked for"),
+        pytest.param(b"x-key", True, ADA, id="added by an interceptor"),
+    ],
+)
+async def test_a_header_that_is_certainly_missing_is_not_looked_for(
+    keyless: bytes, replaced: bool, caller: Principal | None, upstream: Upstream
+) -> None:
+    asked = Call(schema().methods["front.v1.Front.GetItem"], message=b"", head=Head(keyless))
+    if replaced:
+        asked.headers = {"X-Key": "a"}
+    await chain([Authenticate([Keyed(ADA)], AuditLog())], upstream)(asked)
+    assert asked.principal is caller
+
+
+async def test_a_credential_of_the_connection_is_looked_for_in_each_call(
+    upstream: Upstream,
+) -> None:
+    asked = Call(schema().methods["front.v1.Front.GetItem"], message=b"", head=Head(b""))
+    await chain([Authenticate([Scripted(ADA)], AuditLog())], upstream)(asked)
+    assert asked.principal is ADA

@@ -86,6 +86,19 @@ def test_a_client_that_takes_no_encoding_is_refused_unless_bytes_are_raw(
     assert (raw(picture).content_type, raw(picture).body) == ("image/jpeg", b"\xff\xd8")
 
 
+def test_a_plan_keeps_a_few_values_of_accept_for_which_it_answers_json(
+    shelves: Transcoder,
+) -> None:
+    found = match(shelves, "GET /v1/books/a")
+    plan = shelves.plan(found)
+    for accept in ("*/*", PROTOBUF, "application/json", "*/*" + " " * 300):
+        plan.encoder(accept)
+    assert shelves.plans[found.target].accepted == {None, "*/*", "application/json"}
+    for number in range(100):
+        assert plan.encoder(f"application/json;a={number}") is plan.encode
+    assert len(plan.accepted) < 20
+
+
 @pytest.mark.parametrize(
     ("request_line", "answers", "takes"),
     [

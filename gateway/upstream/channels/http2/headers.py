@@ -104,7 +104,7 @@ class RequestHeaders:
         start = self._methods.get(path) or self._start_of(path)
         timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
         if not isinstance(metadata, list):
-            return start + timeout + metadata.block()
+            return start + timeout + metadata.encoded
         parts = [start, timeout]
         self._pairs.encode(metadata, parts)
         return b"".join(parts)

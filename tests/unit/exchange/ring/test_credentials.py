@@ -2,7 +2,11 @@
 
 import pytest
 
-from gateway.exchange.ring.credentials import credential_check, refuse_doubled_credentials
+from gateway.exchange.ring.credentials import (
+    credential_check,
+    refuse_doubled_credentials,
+    refuse_unclear_keys,
+)
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.messages import Request
 from gateway.status import Code, StatusError
@@ -44,6 +48,14 @@ def test_of_two_credentials_none_is_taken(names: tuple[bytes, ...], passes: bool
         return
     with pytest.raises(StatusError, match="twice"):
         refuse_doubled_credentials(fields)
+
+
+def test_fields_remember_that_they_have_no_key() -> None:
+    check = refuse_unclear_keys("X-Key")
+    without, with_one = HeaderFields({}, ()), HeaderFields({"x-key": "a"}, [(b"X-Key", b"a")])
+    check(without)
+    check(with_one)
+    assert [without.keyless, with_one.keyless] == [b"x-key", b""]
 
 
 TOKEN_TEXT = "gwt_" + "a" * 49
