@@ -68,19 +68,20 @@ class Exchange(Responder):
         if route is None or site.checks:  # a check may refuse it
             return None
         started_s = _now_s()
-        response = site.rest.recall(request, started_s, site.compressed_from_bytes)
-        if response is None:
+        form = site.rest.recall(request, route, started_s, site.compressed_from_bytes)
+        if form is None:
             return None
         # Without `ORIGIN`, as nothing is logged but the request itself.
         self._name(site, request)
-        form = response.form
-        try:
-            if form is None or not _repeats(site, request, response, form):
+        response = form.repeated(request.own_headers, site.variant(request), request.id)
+        if response is None:
+            response = form.response()
+            try:
                 site.rendering.describe(request, route.match, response)
-        except Exception as error:  # noqa: BLE001 - `_failure` logs it
-            response = site.rest.fail(_failure(request, error), request)
-        if response.sent is None and not self._add_headers(site, request, response):
-            response = _bare_error(site.rest, request)
+            except Exception as error:  # noqa: BLE001 - `_failure` logs it
+                response = site.rest.fail(_failure(request, error), request)
+            if not self._add_headers(site, request, response):
+                response = _bare_error(site.rest, request)
         status, sent = response.status, 0 if response.status == 204 else len(response.body)
         site.request_log.note(request, route.match, status, response.code, sent, started_s)
         return response

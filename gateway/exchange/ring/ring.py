@@ -23,10 +23,11 @@ class ResponseHook(Protocol):
         """Adds headers to a response. It must not wait for anything and must not raise."""
         ...
 
-    def variant(self, request: Request) -> str:
+    @property
+    def variant(self) -> Callable[[Request], str] | None:
         """Returns the part of a request that decides what is added to equal responses.
 
-        It is one line, and empty for the usual request.
+        It is one line, and empty for the usual request. None if no part decides it.
         """
         ...
 
