@@ -124,7 +124,7 @@ def _conditions(text: str) -> object:
         _conditions,
         media.weights,
         media.is_json.__wrapped__,
-        media.preferred.__wrapped__,
+        media.preferred_anew,
         lambda text: parse_forwarded(f'Subject="{text}'),
         lambda text: parse_forwarded(f'Subject="{text}"'),
         lambda text: _unfinished(text, step=1 << 20),
