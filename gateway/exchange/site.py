@@ -78,10 +78,9 @@ class Site:
         self.compression = options = config.compression
         self.compressed_from_bytes = options.min_bytes if options.enabled else _ENDLESS
         """The size from which bodies are compressed."""
-        self.checks = tuple(ring.checks)
-        self.hooks = tuple(ring.hooks)
-        variants = [(number, hook.variant) for number, hook in enumerate(self.hooks)]
-        self._variants = [(number, part_of) for number, part_of in variants if part_of is not None]
+        self.checks, self.hooks = tuple(ring.checks), tuple(ring.hooks)
+        self.checks_reads = ring.checks_reads
+        self._variants = [(at, hook.variant) for at, hook in enumerate(self.hooks) if hook.variant]
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """Returns the address of a request's client; None if no proxy is trusted."""
@@ -96,7 +95,7 @@ class Site:
         """Returns the part of a request that decides the headers of the hooks."""
         text = ""
         for number, part_of in self._variants:
-            part = part_of(request)
+            part = "" if part_of is None else part_of(request)
             if part:  # a line, so that no two requests with other parts have the same text
                 text += f"{number} {part}\n"
         return text

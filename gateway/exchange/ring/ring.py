@@ -38,3 +38,10 @@ class Ring:
 
     checks: Sequence[RequestCheck] = ()
     hooks: Sequence[ResponseHook] = ()
+    of_options: Sequence[RequestCheck] = ()
+    """Those of the checks that let every request pass whose method is not OPTIONS."""
+
+    @property
+    def checks_reads(self) -> bool:
+        """True if a check may refuse a GET."""
+        return any(check not in self.of_options for check in self.checks)
