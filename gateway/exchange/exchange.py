@@ -65,7 +65,7 @@ class Exchange(Responder):
         """
         site = self.site
         route = site.rest.stored.get(request.path) if site.rest.stored else None
-        if route is None or site.checks:  # a check may refuse it
+        if route is None or site.checks_reads:
             return None
         started_s = _now_s()
         form = site.rest.recall(request, route, started_s, site.compressed_from_bytes)
@@ -168,7 +168,8 @@ class Exchange(Responder):
 
     def _name(self, site: Site, request: Request) -> None:
         """Sets the id and the client of a request."""
-        request.id = self._ids.choose(request.fields.request_id)
+        fields, offered = request.fields, request.fields.request_id
+        request.id = offered if fields.has_id and offered else self._ids.choose(offered)
         if site.client_of is not None:
             request.client = site.client_of(request.peer, request.headers)
 

@@ -10,6 +10,11 @@ _CHARACTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _WELL_FORMED: Final = bytes([b if b in _CHARACTERS else (0 if b else 1) for b in range(256)])
 
 
+def is_well_formed(value: bytes) -> bool:
+    """True if a value, which is not empty, is kept as the id of a request."""
+    return len(value) <= _MOST_CHARACTERS and value.translate(_WELL_FORMED) == value
+
+
 class RequestIds:
     """Creates request ids: a random prefix for each process, and a counter."""
 
@@ -19,9 +24,7 @@ class RequestIds:
 
     def choose(self, offered: str | None) -> str:
         """Returns `offered` if it is well-formed, otherwise a new id."""
-        if offered and len(offered) <= _MOST_CHARACTERS and offered.isascii():
-            data = offered.encode()
-            if data.translate(_WELL_FORMED) == data:
-                return offered
+        if offered and offered.isascii() and is_well_formed(offered.encode()):
+            return offered
         self._number += 1
         return f"{self._prefix}-{self._number}"
