@@ -31,7 +31,7 @@ def access_line(
     response_bytes: int,
     client: str,
     peer: str,
-    user_agent: str,
+    agent: str,
     request_id: str,
     traceparent: str,
     own: bytes | None,

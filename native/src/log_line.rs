@@ -10,18 +10,19 @@ use crate::traces::Parent;
 const LIMIT: usize = 1024;
 const USUAL_LENGTH: usize = 1024;
 const DAY_S: u64 = 86_400;
-/// The bytes of a text that are checked together.
-const BLOCK: usize = 16;
+/// The bytes of a text that are checked together, with the one after them.
+const BLOCK: usize = 17;
 
 /// Returns the line of a request; None if a text in it may have to be masked, escaped or cut.
 ///
-/// `about` and `rest` are ready: the members from the time to the path, and those after all others.
-/// The other texts are a client's. `own` is the trace of the request; without it, the `traceparent`
+/// `about`, `agent` and `rest` are ready: the members from the time to the path, those from the
+/// program of the client to the request id, and those after all others. The other texts are a
+/// client's. `own` is the trace of the request; without it, the `traceparent`
 /// of its client counts.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "one call for all costs the least")]
 #[pyo3(signature = (
-    at_s, about, path, duration_s, request_bytes, response_bytes, client, peer, user_agent, request_id,
+    at_s, about, path, duration_s, request_bytes, response_bytes, client, peer, agent, request_id,
     traceparent, own, rest, /
 ))]
 pub fn access_line<'py>(
@@ -33,18 +34,21 @@ pub fn access_line<'py>(
     response_bytes: u64,
     client: &Bound<'py, PyString>,
     peer: &Bound<'py, PyString>,
-    user_agent: &Bound<'py, PyString>,
+    agent: &str,
     request_id: &Bound<'py, PyString>,
     traceparent: &Bound<'py, PyString>,
     own: Option<&[u8]>,
     rest: &str,
 ) -> Option<Bound<'py, PyBytes>> {
     let py = path.py();
-    let texts = [path, client, peer, user_agent, request_id].map(|text| text.to_string_lossy());
-    if !texts.iter().all(|text| is_plain(text)) {
+    let is_same = client.is(peer);
+    let texts = [path, client, request_id].map(|text| text.to_string_lossy());
+    let [path, client, request_id] = texts.each_ref().map(|text| &**text);
+    let other = if is_same { "".into() } else { peer.to_string_lossy() };
+    let peer = if is_same { client } else { &*other };
+    if ![path, client, request_id, &*other].into_iter().all(is_plain) {
         return None;
     }
-    let [path, client, peer, user_agent, request_id] = texts.each_ref().map(|text| &**text);
     let mut out = Vec::with_capacity(USUAL_LENGTH);
     out.extend_from_slice(br#"{"timestamp":""#);
     date(at_s as u64, &mut out);
@@ -61,8 +65,7 @@ pub fn access_line<'py>(
     add(&mut out, [r#","http.response.body.size":"#]);
     text::unsigned(response_bytes, &mut out);
     add(&mut out, [r#","client.address":""#, client, r#"","network.peer.address":""#, peer]);
-    add(&mut out, [r#"","user_agent.original":""#, user_agent]);
-    add(&mut out, [r#"","gateway.request.id":""#, request_id, "\""]);
+    add(&mut out, ["\"", agent, request_id, "\""]);
     if let Some(own) = own {
         let span_id = server_span(own.get(36..52)?.first_chunk()?);
         out.extend_from_slice(br#","trace_id":""#);
@@ -91,13 +94,9 @@ fn date(second: u64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(second / DAY_S);
     let rest = second % DAY_S;
     text::padded(year, 4, out);
-    for (mark, part) in [
-        (b'-', month),
-        (b'-', day),
-        (b'T', rest / 3600),
-        (b':', rest / 60 % 60),
-        (b':', rest % 60),
-    ] {
+    for (mark, part) in
+        [(b'-', month), (b'-', day), (b'T', rest / 3600), (b':', rest / 60 % 60), (b':', rest % 60)]
+    {
         out.push(mark);
         out.extend_from_slice(&text::DIGITS[part as usize]);
     }
@@ -123,32 +122,27 @@ fn is_plain(text: &str) -> bool {
     if text.len() > LIMIT {
         return false;
     }
-    let blocks = text.as_bytes().chunks_exact(BLOCK);
-    let rest = blocks.remainder();
+    let (mut rest, mut is_odd) = (text.as_bytes(), false);
+    while let Some(block) = rest.first_chunk() {
+        is_odd |= has_odd(block);
+        rest = &rest[BLOCK - 1..];
+    }
     let mut last = [b' '; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
-    let (mut odd, mut before) = (false, b' ');
-    for block in blocks {
-        let block = block.first_chunk().unwrap_or(&last);
-        odd |= has_odd(before, block);
-        before = block[BLOCK - 1];
-    }
-    !(odd | has_odd(before, &last))
+    !(is_odd | has_odd(&last))
 }
 
-/// Returns true if a block, or it and the byte before, has what is not plain. `yJ` stands for `eyJ`.
+/// Returns true if what is not plain begins before the last byte of a block. `yJ` stands for `eyJ`.
+///
+/// All bytes are compared without a branch, so the processor can compare sixteen at once.
 #[inline]
-fn has_odd(before: u8, block: &[u8; BLOCK]) -> bool {
-    let mut left = [before; BLOCK];
-    left[1..].copy_from_slice(&block[..BLOCK - 1]);
-    // All bytes, without a branch: so the processor compares sixteen at once.
+fn has_odd(block: &[u8; BLOCK]) -> bool {
     let mut found = 0;
-    for at in 0..BLOCK {
-        let (byte, previous) = (block[at], left[at]);
+    for at in 0..BLOCK - 1 {
+        let (byte, next) = (block[at], block[at + 1]);
         let is_escaped = !(0x20..0x7f).contains(&byte) | (byte == b'"') | (byte == b'\\');
-        let is_secret = (byte == b'%')
-            | ((byte == b'w') & (previous == b'g'))
-            | ((byte == b'J') & (previous == b'y'));
+        let is_secret =
+            (byte == b'%') | ((byte == b'g') & (next == b'w')) | ((byte == b'y') & (next == b'J'));
         found |= u8::from(is_escaped | is_secret);
     }
     found != 0

@@ -100,7 +100,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "exchange/dialects/rest.py": "_MOST_PATHS _LONGEST_PATH",
         "exchange/ring/cors.py": "_MOST_ORIGINS _LONGEST_ORIGIN",
         "exchange/ring/security_headers.py": "_MOST_OTHERS",
-        "telemetry/logs/access.py": "_MOST_REMEMBERED",
+        "telemetry/logs/access.py": "_MOST_REMEMBERED _LONGEST_REMEMBERED",
         "upstream/channels/http2/connections.py": "_MOST_WARNINGS",
         "upstream/channels/http2/headers.py": "_REMEMBERED_PAIR_BYTES",
         "upstream/pickers.py": "_MOST_IN_PAIRS",

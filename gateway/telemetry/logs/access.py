@@ -44,6 +44,7 @@ NativeLine = Callable[..., bytes | None]
 """Formats a line, unless a text of a client is not plain; see `access_line` in `native/`."""
 
 _MOST_REMEMBERED: Final = 512
+_LONGEST_REMEMBERED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class AccessLines:
         # By texts, not by the binding: that would keep the schema before a reload alive.
         self._abouts: dict[tuple[str, str, str, int], str] = {}
         self._last = _Last()
+        self._agents: dict[str, str] = {}
+        """The members from the programs of clients, which come again, to the request id."""
         module = native_module()
         self._native: NativeLine | None = None if module is None else module.access_line
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
@@ -95,18 +98,10 @@ class AccessLines:
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path)).encode()
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
-        if record.query:
-            rest += f',"url.query":{quoted(_query(record.query, binding))}'
-        if record.cache_result:
-            member = _result(record.cache_result)
-            rest = rest + member if rest else member
-        if record.principal is not None:
-            rest += self._identity(record.principal)
-        if record.split is not None or record.attempts:
-            rest += _destination(record)
-        if self._headers:
-            rest += _headers(self._headers, record.headers)
-        about = self._about(record, severity)
+        rest = self._rest(record, rest)
+        about, agent = self._about(record, severity), self._agents.get(record.user_agent)
+        if agent is None:
+            agent = self._agent(record.user_agent)
         if self._native is not None:
             trace = record.trace
             line = self._native(
@@ -118,7 +113,7 @@ class AccessLines:
                 record.response_bytes,
                 record.client,
                 record.peer,
-                record.user_agent,
+                agent,
                 record.request_id,
                 record.traceparent,
                 None if trace is None else trace.text,
@@ -126,11 +121,25 @@ class AccessLines:
             )
             if line is not None:
                 return line
-        return self._line(record, about, path, rest)
+        return self._line(record, about, path, agent, rest)
 
-    def _line(self, record: Record, about: str, path: str, rest: str) -> bytes:
-        """Formats a line of its parts; `about` ends with the quote before the path."""
-        client, peer, agent = _safe(record.client), _safe(record.peer), _safe(record.user_agent)
+    def _rest(self, record: Record, rest: str) -> str:
+        """Returns the members at the end of a line, which most lines have only a few of."""
+        if record.query:
+            rest += f',"url.query":{quoted(_query(record.query, record.binding))}'
+        if record.cache_result:
+            member = _result(record.cache_result)
+            rest = rest + member if rest else member
+        if record.principal is not None:
+            rest += self._identity(record.principal)
+        if record.split is not None or record.attempts:
+            rest += _destination(record)
+        if self._headers:
+            rest += _headers(self._headers, record.headers)
+        return rest
+
+    def _line(self, record: Record, about: str, path: str, agent: str, rest: str) -> bytes:
+        """Formats a line of its parts; `about` and `agent` end with the quote before the next."""
         # As machine code, an f-string copies character by character, and `join` whole texts.
         return "".join((
             '{"timestamp":"', date(record.at_s), milliseconds(record.at_s),
@@ -138,8 +147,9 @@ class AccessLines:
             ',"http.server.request.duration":', seconds(record.duration_s),
             ',"http.request.body.size":', str(record.request_bytes),
             ',"http.response.body.size":', str(record.response_bytes),
-            ',"client.address":', client, ',"network.peer.address":', peer,
-            ',"user_agent.original":', agent, ',"gateway.request.id":', _safe(record.request_id),
+            ',"client.address":', _safe(record.client),
+            ',"network.peer.address":', _safe(record.peer),
+            agent, _safe(record.request_id)[1:],
             "" if record.trace is None and not record.traceparent else _trace(record),
             rest, "}\n",
         )).encode()  # fmt: skip
@@ -173,6 +183,15 @@ class AccessLines:
         last.method, last.binding, last.about = record.method, binding, known
         last.status, last.code, last.severity = record.status, record.code, severity
         return known
+
+    def _agent(self, user_agent: str) -> str:
+        """Makes the members from the program of a client to the request id; remembers them."""
+        members = f',"user_agent.original":{_safe(user_agent)},"gateway.request.id":"'
+        if len(user_agent) <= _LONGEST_REMEMBERED:
+            if len(self._agents) >= _MOST_REMEMBERED:
+                self._agents.clear()
+            self._agents[user_agent] = members
+        return members
 
     def _identity(self, principal: Principal) -> str:
         """Returns the members of a principal, made once for the calls with its credential."""
