@@ -21,7 +21,7 @@ _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
-_LINE_BYTES: Final = 460
+_LINE_BYTES: Final = 480
 """The memory of a request line besides its texts."""
 _SWEPT_AT_ONCE: Final = 100
 

@@ -41,12 +41,12 @@ pub fn access_line<'py>(
     rest: &str,
 ) -> Option<Bound<'py, PyBytes>> {
     let py = path.py();
-    let is_same = client.is(peer);
-    let texts = [path, client, request_id].map(|text| text.to_string_lossy());
-    let [path, client, request_id] = texts.each_ref().map(|text| &**text);
-    let other = if is_same { "".into() } else { peer.to_string_lossy() };
-    let peer = if is_same { client } else { &*other };
-    if ![path, client, request_id, &*other].into_iter().all(is_plain) {
+    let is_direct = client.is(peer);
+    let (path, request_id) = (&*path.to_string_lossy(), &*request_id.to_string_lossy());
+    let (client, peer) = (&*client.to_string_lossy(), &*peer.to_string_lossy());
+    // Without a trusted proxy, client and peer are one text.
+    let are_addresses_plain = is_plain(client) && (is_direct || is_plain(peer));
+    if !(are_addresses_plain && is_plain(path) && is_plain(request_id)) {
         return None;
     }
     let mut out = Vec::with_capacity(USUAL_LENGTH);
