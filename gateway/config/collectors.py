@@ -1,6 +1,7 @@
-"""The URL and the headers of a collector of OpenTelemetry, as settings have them."""
+"""A collector of OpenTelemetry, as settings describe it: URL, headers, and compression."""
 
 import re
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +17,13 @@ _RESERVED = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "host"}
     | {"transfer-encoding"}
 )
+
+
+class Compression(StrEnum):
+    """The compression of what is sent to a collector."""
+
+    GZIP = "gzip"
+    NONE = "none"
 
 
 CollectorUrl = Annotated[str, Words("the URL of a collector", "http://localhost:4318")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.collectors import CollectorHeaders, CollectorUrl, otlp_url
+from gateway.config.collectors import CollectorHeaders, CollectorUrl, Compression, otlp_url
 from gateway.config.sections import Seconds, Section, Words
 
 _MOST_BUCKETS = 64
@@ -19,13 +19,6 @@ def _rising(buckets: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Bound = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Compression(StrEnum):
-    """The compression of what is sent to a collector."""
-
-    GZIP = "gzip"
-    NONE = "none"
 
 
 class Histograms(StrEnum):

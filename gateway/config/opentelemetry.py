@@ -56,31 +56,19 @@ def _traces(found: Mapping[str, str], say: Say) -> dict[str, Any]:
     url = _collector("TRACES", found, say)
     if not url:
         return {}
-    headers = _headers("TRACES", found, say)
-    return {"otlp": url, "headers": headers} if headers else {"otlp": url}
+    return {"otlp": url, **_sending("TRACES", found, say)}
 
 
 def _metrics(found: Mapping[str, str], say: Say) -> dict[str, Any]:
     url = _collector("METRICS", found, say)
     if not url:
         return {}
+    sending = _sending("METRICS", found, say)
     settings: dict[str, Any] = {"otlp": url}
-    headers = _headers("METRICS", found, say)
-    if headers:
-        settings["otlp_headers"] = headers
-    for setting, name in (
-        ("otlp_every_s", "OTEL_METRIC_EXPORT_INTERVAL"),
-        ("otlp_timeout_s", _specific("METRICS", "TIMEOUT", found)),
-    ):
-        seconds = _seconds(name, found, say)
-        if seconds is not None:
-            settings[setting] = seconds
-    name = _specific("METRICS", "COMPRESSION", found)
-    compression = found.get(name, "")
-    if compression in {"gzip", "none"}:
-        settings["otlp_compression"] = compression
-    elif compression:
-        say(f"warning: {name} is ignored: expected gzip or none")
+    settings |= {f"otlp_{setting}": value for setting, value in sending.items()}
+    every_s = _seconds("OTEL_METRIC_EXPORT_INTERVAL", found, say)
+    if every_s is not None:
+        settings["otlp_every_s"] = every_s
     name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
     aggregation = found.get(name, "").lower()
     if aggregation in _AGGREGATIONS:
@@ -118,9 +106,23 @@ def _specific(signal: str, what: str, found: Mapping[str, str]) -> str:
     return own if own in found else f"OTEL_EXPORTER_OTLP_{what}"
 
 
-def _headers(signal: str, found: Mapping[str, str], say: Say) -> dict[str, str]:
+def _sending(signal: str, found: Mapping[str, str], say: Say) -> dict[str, Any]:
+    """Reads how a signal is sent: the headers, the time limit and the compression."""
+    settings: dict[str, Any] = {}
     headers = _pairs("OTEL_EXPORTER_OTLP_HEADERS", found, say)
-    return headers | _pairs(f"OTEL_EXPORTER_OTLP_{signal}_HEADERS", found, say)
+    headers |= _pairs(f"OTEL_EXPORTER_OTLP_{signal}_HEADERS", found, say)
+    if headers:
+        settings["headers"] = headers
+    timeout_s = _seconds(_specific(signal, "TIMEOUT", found), found, say)
+    if timeout_s is not None:
+        settings["timeout_s"] = timeout_s
+    name = _specific(signal, "COMPRESSION", found)
+    compression = found.get(name, "")
+    if compression in {"gzip", "none"}:
+        settings["compression"] = compression
+    elif compression:
+        say(f"warning: {name} is ignored: expected gzip or none")
+    return settings
 
 
 def _seconds(name: str, found: Mapping[str, str], say: Say) -> float | None:

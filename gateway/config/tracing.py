@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.collectors import CollectorHeaders, CollectorUrl, otlp_url
+from gateway.config.collectors import CollectorHeaders, CollectorUrl, Compression, otlp_url
 from gateway.config.grammar import is_token
 from gateway.config.sections import Seconds, Section, Words
 
@@ -42,6 +42,10 @@ class TracingOptions(Section):
     path. Unset for no traces: then `traceparent` and `tracestate` pass unchanged."""
     headers: CollectorHeaders = Field(default={}, max_length=32)
     """Headers for the collector, for example its API key."""
+    timeout_s: Seconds = 10.0
+    """The time limit for the response of the collector."""
+    compression: Compression = Compression.GZIP
+    """The compression of what is sent to the collector: gzip or none."""
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The fraction of traces that are recorded, decided by the trace id."""
     keep: tuple[Kept, ...] = (Kept.ERROR, Kept.SLOW)

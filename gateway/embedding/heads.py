@@ -75,7 +75,7 @@ class ReceivedHead:
             fields = with_host_of(self.path, fields)
         request = Request(self.method, target, fields, peer)
         request.http_version = self._http_version
-        request.wants_websocket = websockets and asks_for_websocket(self, fields)
+        request.wants_websocket = websockets and asks_for_websocket(self)
         return request
 
 

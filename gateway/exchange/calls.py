@@ -223,10 +223,8 @@ class CallFactory:
         # A dict, not any mapping: compiled code reads a dict directly, without a method look-up.
         self.chains = dict(chains)
         """The chain of each method."""
-        self._default_s = {
-            method: deadlines.timeout_s(method, None) for method in chains if not method.streams
-        }
-        """The seconds for a call whose client asks for no time, of methods that do not stream."""
+        self._default_s = {method: deadlines.default_s(method) for method in chains}
+        """The seconds for a call whose client asks for no time; None for no limit."""
         self._rules = rules
         self._rules_of_proxies = rules_of_proxies
         self._forwarding = forwarding
@@ -251,10 +249,7 @@ class CallFactory:
             StatusError: INVALID_ARGUMENT for an invalid header, for example a malformed timeout.
         """
         fields = request.fields
-        timeout_s: float | None
-        if method.streams:
-            timeout_s = self._deadlines.stream_timeout_s(method, fields.timeout)
-        elif fields.timeout is None:
+        if fields.timeout is None:
             timeout_s = self._default_s[method]
         else:
             timeout_s = self._deadlines.timeout_s(method, fields.timeout)

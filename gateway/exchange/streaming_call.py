@@ -56,7 +56,8 @@ class StreamingCall:
             messages=self._source,
         )
         request.open_call = self
-        self._task = asyncio.get_running_loop().create_task(_answer(calls, self.call, decided))
+        self.reply = asyncio.get_running_loop().create_task(_answer(calls, self.call, decided))
+        """The reply; a streaming one comes when its first message or its end has arrived."""
         self._replies: AsyncGenerator[bytes] | None = None
         self._stream: MessageStream | None = None
         self._gave_one = False
@@ -77,7 +78,7 @@ class StreamingCall:
     async def _first(self) -> bytes:
         if self._gave_one:
             raise StopAsyncIteration
-        reply = await self._task
+        reply = await self.reply
         if reply.messages is None:
             self._gave_one = True
             return reply.message
@@ -92,21 +93,17 @@ class StreamingCall:
             StatusError: a guard has rejected the call.
         """
         await self._decided.wait()
-        if self._task.done():
-            self._task.result()
+        if self.reply.done():
+            self.reply.result()
 
-    async def reply(self, within_s: float | None = None) -> Reply | None:
-        """Returns the reply; a streaming reply after its first message or its end has arrived.
+    async def reply_within(self, time_s: float) -> Reply | None:
+        """Returns the reply, or None if it has not arrived so long after the call was admitted.
 
-        Returns None if it has not arrived `within_s` seconds after the guards admitted the call;
-        it may still arrive later.
+        It may still arrive later.
         """
-        if within_s is not None:
-            await self.admitted()
-            await asyncio.wait([self._task], timeout=within_s)
-            if not self._task.done():
-                return None
-        return await self._task
+        await self.admitted()
+        await asyncio.wait([self.reply], timeout=time_s)
+        return await self.reply if self.reply.done() else None
 
     @property
     def principal(self) -> Principal | None:
@@ -133,12 +130,12 @@ class StreamingCall:
         if self.call.ended is not None:
             return
         try:
-            if not self._task.done():
-                self._task.cancel()
-                await asyncio.wait([self._task])
+            if not self.reply.done():
+                self.reply.cancel()
+                await asyncio.wait([self.reply])
             # Its exception is ignored here: the code that awaited the task has received it.
-            if not self._task.cancelled() and self._task.exception() is None:
-                replies = self._replies or self._task.result().messages
+            if not self.reply.cancelled() and self.reply.exception() is None:
+                replies = self._replies or self.reply.result().messages
                 if replies is not None:
                     await replies.aclose()
             if self._source is not None:
@@ -146,10 +143,10 @@ class StreamingCall:
         finally:
             self._request.principal = self.call.principal
             self._request.split = self.call.split
-            if self._task.done() and not self._task.cancelled():
-                error = self._task.exception()
+            if self.reply.done() and not self.reply.cancelled():
+                error = self.reply.exception()
                 if error is None:
-                    self._request.attempts = self._task.result().attempts
+                    self._request.attempts = self.reply.result().attempts
                 elif isinstance(error, StatusError):
                     self._request.attempts = error.attempts
             self.call.end(code)

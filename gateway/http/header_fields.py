@@ -10,6 +10,7 @@ from gateway.transcoding.metadata import Metadata, MetadataRules
 # An `istr` is already case-folded, so a look-up does not fold the name again.
 _ACCEPT: Final = istr("Accept")
 _ACCEPT_ENCODING: Final = istr("Accept-Encoding")
+_AUTHORIZATION: Final = istr("Authorization")
 _CONTENT_ENCODING: Final = istr("Content-Encoding")
 _CONTENT_TYPE: Final = istr("Content-Type")
 _EXPECT: Final = istr("Expect")
@@ -17,13 +18,15 @@ _GRPC_TIMEOUT: Final = istr("Grpc-Timeout")
 _HOST: Final = istr("Host")
 _IF_MATCH: Final = istr("If-Match")
 _IF_NONE_MATCH: Final = istr("If-None-Match")
+_MODIFIED: Final = istr("If-Modified-Since")
 _REQUEST_ID: Final = istr("X-Request-Id")
 _TRACEPARENT: Final = istr("traceparent")
+_UNMODIFIED: Final = istr("If-Unmodified-Since")
 _USER_AGENT: Final = istr("User-Agent")
 # The list fields that the gateway reads: several lines of one field are joined into one list.
 _LISTS: Final = (
     *(_ACCEPT, _ACCEPT_ENCODING, _CONTENT_ENCODING, _EXPECT, _IF_MATCH, _IF_NONE_MATCH),
-    *(istr("Cache-Control"), istr("Access-Control-Request-Headers"), istr("Upgrade")),
+    *(istr("Cache-Control"), istr("Access-Control-Request-Headers")),
 )
 
 # The roles of header names: a head in which a role occurs twice is not made of known lines.
@@ -74,9 +77,7 @@ class HeaderLine:
     __slots__ = ("_literal", "_rules", "data", "is_id", "name", "text", "value")
 
     def __init__(self, name: HeaderName, data: bytes, value: bytes) -> None:
-        self.name = name
-        self.data = data
-        self.value = value
+        self.name, self.data, self.value = name, data, value
         self.text = value.decode("ascii")
         self.is_id = False
         """True if it is known to be a well-formed id of the request."""
@@ -210,7 +211,7 @@ class HeaderFields:
     is_plain: bool
     """True if neither a condition nor Authorization is among them, as far as it is known."""
     roles: int
-    """The roles of the names in them; all of them for fields from the parser."""
+    """The roles of the names; of those from the parser, all that do not matter to `is_plain`."""
 
     def __init__(
         self,
@@ -238,7 +239,7 @@ class HeaderFields:
             self.host = self.traceparent = self.user_agent = ""
             self.is_conditional = False
             self.request_id: str | None = None
-            self.roles = 0 if by_name is None else _ALL
+            self.roles = 0
             self.timeout: str | None = None
         else:
             common, lines = form.common, different
@@ -343,6 +344,9 @@ class HeaderFields:
         self.timeout = get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
         self.user_agent = get(_USER_AGENT, "")
+        self.roles = _ALL if _AUTHORIZATION in by_name else _ALL ^ AUTHORIZATION
+        if not (self.is_conditional or _MODIFIED in by_name or _UNMODIFIED in by_name):
+            self.roles ^= _CONDITIONS
 
     def _take(self, role: int, text: str) -> None:
         # First those that differ in each request: a form has read the others.

@@ -17,18 +17,18 @@ class WriteBatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+        self.waiting: list[tuple[asyncio.Transport, bytes]] = []
+        """The bytes to send, each with its transport; if there are none, `flush` does nothing."""
 
     def add(self, transport: asyncio.Transport, data: bytes) -> None:
         """Sends `data` at the end of the turn."""
-        if not self._waiting:
+        if not self.waiting:
             self._loop.call_soon(self.flush)
-        self._waiting.append((transport, data))
+        self.waiting.append((transport, data))
 
     def flush(self) -> None:
         """Sends all collected bytes now; call it before a direct write or close of a transport."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for transport, data in waiting:
-                if not transport.is_closing():
-                    transport.write(data)
+        waiting, self.waiting = self.waiting, []
+        for transport, data in waiting:
+            if not transport.is_closing():
+                transport.write(data)

@@ -26,14 +26,13 @@ class Deadlines:
             return limits[0]
         return min(parse_timeout_s(asked), limits[1])
 
-    def stream_timeout_s(self, method: Method, asked: str | None) -> float | None:
-        """Seconds that one stream may take; None for no limit: streams may have no end.
+    def default_s(self, method: Method) -> float | None:
+        """Seconds that a call may take whose client asks for no time; None for no limit.
 
-        Raises:
-            StatusError: INVALID_ARGUMENT for a malformed header.
+        Only streams can have none: they may have no end.
         """
-        if asked is not None:
-            return self.timeout_s(method, asked)
+        if not method.streams:
+            return self.timeout_s(method, None)
         timeout_s = None
         for rule in self._options.methods:
             if rule.default_s is not None and matches(rule.selector, method.full_name):

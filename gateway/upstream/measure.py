@@ -30,8 +30,8 @@ class Measure:
         """Takes `upstream`, the name of the back end, if calls are noted in their traces too."""
         self._open = open_durations
         self._upstream = upstream
-        # By number: the hash of a member of an enum is computed by Python code.
-        self._opened: list[AddDuration | None] = [None] * len(Code)
+        self._opened: dict[Code, AddDuration] = {}
+        self._last: tuple[Code, AddDuration] | None = None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on, to channels that do not tell how calls end."""
@@ -67,10 +67,13 @@ class Measure:
     def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         now_s = _now_s()
         if self._open is not None:
-            add = self._opened[code]
-            if add is None:
-                add = self._opened[code] = self._open(code)
-            add(now_s - started_s)
+            last = self._last
+            # Mostly a call ends as the one before: a comparison costs less than a look-up.
+            if last is None or last[0] is not code:
+                if code not in self._opened:
+                    self._opened[code] = self._open(code)
+                last = self._last = code, self._opened[code]
+            last[1](now_s - started_s)
         if trace is not None and self._upstream is not None:
             trace.note_call(self._upstream, code, started_s, now_s)
 

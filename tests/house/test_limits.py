@@ -65,7 +65,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "http2/incoming.py": "_MUCH_BYTES",
         "http2/outgoing.py": "_LARGE_BYTES",
         "http2/stream.py": "JOINED_BYTES PART_BYTES",
-        "listeners/http1/pacing.py": "_PART_BYTES _MAX_LINES_AT_ONCE",
+        "listeners/http1/client_connection.py": "_PART_BYTES _MAX_LINES_AT_ONCE",
         "listeners/http1/protocol.py": "_MAX_REQUESTS_PER_TURN",
         "listeners/http1/stream_writer.py": "_BATCH_BYTES _JOINED_BYTES",
         "listeners/http1/unfinished_head.py": "_FULL_BYTES _LINE_BYTES",

@@ -249,8 +249,7 @@ class RestStreams:
 
     async def _one_reply(self, call: StreamingCall, encode: Encoder) -> Response:
         """Returns the response to a stream of requests with one reply."""
-        reply = await call.reply()
-        assert reply is not None  # noqa: S101 - without a time limit there is a reply
+        reply = await call.reply
         render = partial(self._rendering.reply, reply, encode)
         is_large = len(reply.message) >= LARGE_BYTES
         return await run_in_thread(render) if is_large else render()
@@ -264,8 +263,7 @@ class RestStreams:
         started_s: float,
     ) -> Response:
         """Returns a stream of raw bytes; the first message states their media type."""
-        reply = await call.reply()
-        assert reply is not None  # noqa: S101 - without a time limit there is a reply
+        reply = await call.reply
         first = await anext(call, None)
         payload = Payload(b"", OCTET_STREAM) if first is None else encode(first)
         response = self._rendering.head(reply.metadata, payload.content_type)
@@ -292,7 +290,7 @@ class RestStreams:
 
         If the first message takes longer than `streams.head_after_s`, the head is sent before it.
         """
-        reply = await call.reply(self._options.head_after_s)
+        reply = await call.reply_within(self._options.head_after_s)
         response = self._rendering.head(
             [] if reply is None else reply.metadata, framing.content_type
         )

@@ -1,19 +1,32 @@
-"""The base of a client's connection, for any protocol: sending, flow control, closing."""
+"""The base of a client's connection: its flow control in both directions, and its closing.
+
+The bytes of a client are parsed in parts, so that none of them blocks the event loop.
+"""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, Final, cast
 
+from gateway.http.messages import Takeover
+from gateway.http.turns import TURN_LIMIT_S
 from gateway.listeners.http1.peer_closed import peer_has_closed
 from gateway.listeners.port import Port
 from gateway.listeners.write_batch import MAX_JOINED_BYTES
 
 _LINGER_S: Final = 2.0
+_PART_BYTES: Final = 2 * 1024
+# Data with at most this many lines cannot contain many requests or chunks, so it is parsed whole.
+_MAX_LINES_AT_ONCE: Final = 128
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client connection.
+    """A connection that parses only a bounded amount of data in one turn of the event loop.
+
+    Many requests or chunks of a few bytes take a thousand times as long to parse as one body of
+    the same size. They are parsed in parts. Parts left over in one turn wait for a later turn;
+    until then, reading is paused.
 
     aiohttp's bodies use `connected`, `pause_reading` and `resume_reading`: a body with too many
     unread bytes pauses the connection. The table in `protocol.py` lists the legal combinations of
@@ -24,15 +37,19 @@ class ClientConnection(asyncio.Protocol):
         "_closing",
         "_discarding",
         "_drain",
+        "_is_reading_later",
         "_linger_until_s",
         "_loop",
         "_parser",
         "_paused",
         "_reading_paused",
+        "_received_s",
         "_slow",
         "_turns",
+        "_unread",
         "_unsent_bytes",
         "_unsent_since_s",
+        "_upgrade",
         "_write_batch",
         "peer",
         "transport",
@@ -61,9 +78,14 @@ class ClientConnection(asyncio.Protocol):
         """True if no further request is accepted."""
         self._discarding = False
         """True if received bytes are no longer parsed as HTTP."""
+        self._unread = b""
+        """Received bytes that wait for a later turn of the loop, or for room in the queue."""
+        self._is_reading_later = False
+        self._upgrade: Takeover | None = None
+        """The protocol that has taken the connection over, for example a WebSocket."""
         self._linger_until_s = 0.0
         self._unsent_bytes = 0
-        self._unsent_since_s = loop.time()
+        self._received_s = self._unsent_since_s = loop.time()
 
     @property
     def connected(self) -> bool:
@@ -89,6 +111,76 @@ class ClientConnection(asyncio.Protocol):
                 self._drain.set_result(None)
             else:
                 self._drain.set_exception(ConnectionResetError())
+
+    def data_received(self, data: bytes) -> None:
+        """Called with received bytes; with `b""` when a body that was full has room again."""
+        if self._discarding:
+            if self._upgrade is not None:
+                self._upgrade.receive(data)
+            return
+        self._received_s = self._loop.time()
+        size = len(data)
+        if size > _PART_BYTES and not self._unread and self._is_within_body(size):
+            self._read(data)
+        elif data and (size > _PART_BYTES or self._unread):
+            self._unread = self._unread + data if self._unread else data
+            if self._is_reading_later or _has_many_lines(self._unread):
+                self.pause()
+                self._read_later()
+            else:
+                self._read_parts(len(self._unread))
+        else:
+            self._read(data)
+            if self._unread:
+                self._read_later()
+
+    def _read(self, data: bytes) -> None:
+        """Parses bytes."""
+        raise NotImplementedError
+
+    def _is_within_body(self, size: int) -> bool:
+        """True if the next bytes, as many as `size`, belong to one body that has room for them."""
+        raise NotImplementedError
+
+    def _has_room(self) -> bool:
+        """True if the queue has room for more requests."""
+        raise NotImplementedError
+
+    def _continue_reading(self) -> None:
+        """Continues reading, because the queue has room again."""
+        if self._unread:
+            self._read_later()
+        else:
+            self.resume()
+
+    def _read_parts(self, size: int = _PART_BYTES) -> None:
+        """Parses received bytes, while there is room in the queue and time in this turn."""
+        self._is_reading_later = False
+        until_s = perf_counter() + TURN_LIMIT_S
+        while self._unread and self._can_read():
+            if size >= len(self._unread) or self._is_within_body(len(self._unread)):
+                part, self._unread = self._unread, b""
+            else:
+                part, self._unread = self._unread[:size], self._unread[size:]
+            self._read(part)
+            if perf_counter() > until_s:
+                break
+        if self._discarding:
+            self._unread = b""
+        elif self._unread:
+            self.pause()
+            if self._can_read():
+                self._read_later()
+        elif self._paused and self._has_room():
+            self.resume()
+
+    def _can_read(self) -> bool:
+        return not (self._discarding or self._reading_paused) and self._has_room()
+
+    def _read_later(self) -> None:
+        if not self._is_reading_later:
+            self._is_reading_later = True
+            self.later(self._read_parts)
 
     def later(self, work: Callable[[], None]) -> None:
         """Runs `work` in a later turn of the loop, after other connections' work."""
@@ -146,7 +238,8 @@ class ClientConnection(asyncio.Protocol):
         """
         if self.transport is None:
             raise ConnectionResetError
-        self._write_batch.flush()
+        if self._write_batch.waiting:
+            self._write_batch.flush()
         self.transport.write(data)
 
     def send_pieces(self, pieces: list[bytes | memoryview]) -> None:
@@ -229,3 +322,14 @@ class ClientConnection(asyncio.Protocol):
             self._reading_paused = self._paused = False
             self._start_reading()
         self._linger_until_s = self._loop.time() + _LINGER_S
+
+
+def _has_many_lines(data: bytes) -> bool:
+    """True if data has more lines than are parsed at once."""
+    at = -1
+    for _ in range(_MAX_LINES_AT_ONCE + 1):
+        # A search is ten times as fast as a count of all lines, of which a body may have many.
+        at = data.find(b"\n", at + 1)
+        if at < 0:
+            return False
+    return True

@@ -17,6 +17,7 @@ TARGET_SLACK_BYTES: Final = 255
 
 _HOST: Final = istr("Host")
 _TRANSFER_ENCODING: Final = istr("Transfer-Encoding")
+_UPGRADE: Final = istr("Upgrade")
 # RFC 3986 section 3.2.2 with the port, but without the comma, because two Host fields are joined by
 # a comma. An address in brackets is checked separately.
 _AUTHORITY: Final = re.compile(
@@ -163,10 +164,11 @@ def awaits_continue(expectation: str, version: tuple[int, int]) -> bool:
     )
 
 
-def asks_for_websocket(message: Head, fields: HeaderFields) -> bool:
+def asks_for_websocket(message: Head) -> bool:
     """True if this is the client's part of a WebSocket handshake (RFC 6455 section 4.1)."""
-    offered = map(str.strip, fields.by_name.get("Upgrade", "").lower().split(","))
-    return message.method == "GET" and message.version >= (1, 1) and "websocket" in offered
+    upgrades = ",".join(message.headers.getall(_UPGRADE, ())).lower().split(",")
+    offers = "websocket" in map(str.strip, upgrades)
+    return offers and message.method == "GET" and message.version >= (1, 1)
 
 
 def timed_out(part: str) -> StatusError:

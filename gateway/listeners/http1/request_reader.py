@@ -291,7 +291,7 @@ class RequestReader:
             )
         request.certificate = self.certificate
         if upgraded and message.upgrade and self._websockets:
-            request.wants_websocket = asks_for_websocket(message, fields)
+            request.wants_websocket = asks_for_websocket(message)
         return request
 
 

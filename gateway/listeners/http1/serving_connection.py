@@ -4,14 +4,14 @@ import asyncio
 from collections import deque
 
 from gateway.http.messages import Request
-from gateway.listeners.http1.pacing import PacedConnection
+from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.http1.request_reader import ReceivedRequest
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
 from gateway.status import StatusError
 
 
-class ServingConnection(PacedConnection):
+class ServingConnection(ClientConnection):
     """A connection that serves requests in one task, and can be told to end them."""
 
     __slots__ = ("_queue", "_request", "_streamed", "_task", "_waiter", "_writer")

@@ -51,15 +51,15 @@ class _ByCode:
         self._metrics = metrics
         self._open_children = writer.histograms(*metrics)
         self._upstream = upstream
-        # By number: the hash of a member of an enum is computed by Python code.
-        self._kept: dict[str, list[AddValues | None]] = {}
+        # Nested: the hash of a tuple costs more.
+        self._kept: dict[str, dict[Code, AddValues]] = {}
 
     def of(self, rpc_method: str, code: Code) -> AddValues:
         """Returns what adds a value to each histogram."""
         by_code = self._kept.get(rpc_method)
         if by_code is None:
-            by_code = self._kept[rpc_method] = [None] * len(Code)
-        add = by_code[code]
+            by_code = self._kept[rpc_method] = {}
+        add = by_code.get(code)
         if add is None:
             labels = (rpc_method, self._upstream, code.name)
             places = tuple([self._writer.child(metric, labels) for metric in self._metrics])

@@ -121,8 +121,7 @@ class RequestMetrics(CompiledObserver):
         return children
 
     def _find(self, record: Record, route: str) -> _Children:
-        # Nested, and with a number for status and code: the hash of a tuple costs more, and that of
-        # a member of an enum is computed by Python code.
+        # Nested, and with one number for status and code: the hash of a tuple costs more.
         method, status = record.method, record.status
         if method not in _METHODS:
             method = _OTHER

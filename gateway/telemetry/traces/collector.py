@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-_TIMEOUT_S: Final = 10.0
-"""The usual time limit for a response, in seconds."""
 _LONGEST_ANSWER: Final = 65_536
 _LONGEST_PAUSE_S: Final = 60.0
 _REPEATABLE: Final = frozenset([429, 502, 503, 504])
@@ -36,9 +34,10 @@ class Collector:
         url: str,
         headers: Mapping[str, str],
         *,
-        timeout_s: float = _TIMEOUT_S,
-        compresses: bool = True,
+        timeout_s: float,
+        compresses: bool,
     ) -> None:
+        """Takes the time limit for each response, in seconds."""
         parts = urlsplit(url)
         self._path = parts.path
         self._timeout_s = timeout_s

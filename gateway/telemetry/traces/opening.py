@@ -31,7 +31,12 @@ async def open_traces(options: TracingOptions, scheme: str) -> AsyncIterator[Tra
     if options.otlp is None:
         yield None
         return
-    collector = Collector(options.otlp, options.headers)
+    collector = Collector(
+        options.otlp,
+        options.headers,
+        timeout_s=options.timeout_s,
+        compresses=options.compression == "gzip",
+    )
     exporter = SpanExporter(options, collector, scheme=scheme, version=version("grpc-rest-gateway"))
     try:
         yield Traces(TraceStarter(options), exporter)

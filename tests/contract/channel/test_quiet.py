@@ -9,7 +9,7 @@ from gateway.http2 import frames
 from gateway.status import Code, StatusError
 from gateway.upstream.channels import grpcio as grpcio_channel
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.http2 import replies
+from gateway.upstream.channels.http2 import streaming_call
 from tests.support import http2_peer as peer
 from tests.support.calls import Open, failure
 from tests.support.grpc_backend import Backend, method
@@ -22,7 +22,7 @@ TALK = method("Talk", client_streaming=True, server_streaming=True)
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpcio_channel, "QUIET_S", 0.05)
-    monkeypatch.setattr(replies, "QUIET_S", 0.05)
+    monkeypatch.setattr(streaming_call, "QUIET_S", 0.05)
 
 
 async def test_a_quiet_stream_is_handed_out_and_its_messages_come_later(channel: Channel) -> None:

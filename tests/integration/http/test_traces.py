@@ -1,6 +1,7 @@
 """Traces of a running gateway: what back ends receive, and what a collector decodes."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,27 @@ async def test_without_a_running_collector_the_loss_is_counted_and_said_once(
     (line,) = [one for one in lines if one["event.name"] == "gateway.traces.lost"]
     assert line["gateway.requests"] == 20
     assert "the collector cannot be reached" in line["body"]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+async def test_spans_are_compressed_unless_the_settings_say_otherwise(compression: str) -> None:
+    with collector() as received:
+        settings = {"otlp": received.url, "ratio": 1, "compression": compression}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            await sent(client)
+        assert len(received.spans) == 2
+        assert received.headers[0].get("content-encoding", "none") == compression
+
+
+async def test_a_collector_that_is_silent_is_left_after_the_time_of_the_settings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "gateway"), collector(held=True) as silent:
+        settings = {"otlp": silent.url, "ratio": 1, "timeout_s": 0.2}
+        async with echo_gateway(tracing=settings) as gateway, connected(gateway) as client:
+            await sent(client)
+        silent.held.set()
+    assert "the collector did not respond within 0.2 s" in caplog.text
 
 
 async def test_what_a_collector_refuses_is_counted_in_the_metrics() -> None:

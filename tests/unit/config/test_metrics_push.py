@@ -2,8 +2,9 @@
 
 import pytest
 
+from gateway.config.collectors import Compression
 from gateway.config.loader import ConfigError, load_config
-from gateway.config.metrics import Compression, Histograms, MetricsOptions
+from gateway.config.metrics import Histograms, MetricsOptions
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OWN = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"

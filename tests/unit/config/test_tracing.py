@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.collectors import Compression
 from gateway.config.loader import ConfigError, load_config
 from gateway.config.tracing import TracingOptions, Trust
 
@@ -67,6 +68,9 @@ def test_the_variables_of_opentelemetry_are_defaults(tmp_path: Path) -> None:
     environment = {
         ENDPOINT: "http://c:4318/base",
         "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b,other=c",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "9000",
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "1500",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": "0.25",
         "OTEL_SERVICE_NAME": "edge",
@@ -75,6 +79,7 @@ def test_the_variables_of_opentelemetry_are_defaults(tmp_path: Path) -> None:
     options = loaded(**environment)
     assert options.otlp == "http://c:4318/base/v1/traces"
     assert options.headers == {"api-key": "a b", "other": "c"}
+    assert (options.timeout_s, options.compression) == (1.5, Compression.NONE)
     assert (options.ratio, options.trust) == (0.25, Trust.ALL)
     assert options.service_name == "edge"
     assert options.resource == {"deployment.environment.name": "test"}
@@ -117,6 +122,8 @@ def test_variables_that_switch_it_off(variables: dict[str, Any]) -> None:
     "variables",
     [
         {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0"},
+        {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "br"},
         {"OTEL_TRACES_SAMPLER": "jaeger_remote"},
         {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
         {"OTEL_RESOURCE_ATTRIBUTES": "nonsense"},

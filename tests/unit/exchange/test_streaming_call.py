@@ -115,7 +115,7 @@ async def test_a_refusal_comes_before_anything_is_read() -> None:
 async def test_who_is_admitted_learns_it_before_there_is_a_reply() -> None:
     call, upstream, source = converse(hanging, "Both", b"a")
     await asyncio.wait_for(call.admitted(), 1)
-    assert await call.reply(within_s=0.01) is None
+    assert await call.reply_within(0.01) is None
     await call.end(Code.CANCELLED)
     assert upstream.cancelled.is_set()
     assert source.closed
@@ -124,13 +124,13 @@ async def test_who_is_admitted_learns_it_before_there_is_a_reply() -> None:
 async def test_the_time_for_a_reply_begins_when_the_guards_agree() -> None:
     call, _, _ = converse(stuck_guard, "Both", b"a")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(call.reply(within_s=0.01), 0.2)
+        await asyncio.wait_for(call.reply_within(0.01), 0.2)
     await call.end(Code.CANCELLED)
 
 
 async def test_a_reply_that_nobody_reads_is_closed() -> None:
     call, upstream, source = converse(echoing, "Both", b"a")
-    reply = await call.reply()
+    reply = await call.reply
     assert reply is not None
     assert await anext(call) == b"a"
     await call.end(Code.CANCELLED)

@@ -202,7 +202,7 @@ class WebSocket:
         await self._close(ending, session)
 
     async def _run_call(self, session: Session) -> Ending:
-        pump = asyncio.ensure_future(self._pump(session))
+        pump = self._loop.create_task(self._pump(session))
         try:
             await asyncio.wait((pump, self._early_ending), return_when=asyncio.FIRST_COMPLETED)
             return self._early_ending.result() if self._early_ending.done() else pump.result()
@@ -213,19 +213,23 @@ class WebSocket:
 
     async def _pump(self, session: Session) -> Ending:
         """Sends the replies, no faster than the client reads them."""
+        encode = session.encode.write
         assert self._connection is not None  # noqa: S101 - `run` has set it
+        assert encode is not None  # noqa: S101 - the dialect refuses raw replies
         frame = self._frames.binary if self._is_protobuf else self._frames.text
         in_turn = 0
         try:
-            async for message in session.call:
+            reply = await session.call.reply
+            # The call would hand the messages of a stream on, one step more for each.
+            async for message in session.call if reply.messages is None else reply.messages:
                 # Not in a coroutine of its own: each costs every message a microsecond.
                 if len(message) < LARGE_BYTES:
-                    payload = session.encode(message)
+                    payload = encode(message)
                 else:
-                    payload = await run_in_thread(partial(session.encode, message))
+                    payload = await run_in_thread(partial(encode, message))
                 if not self._frames.is_open:  # the client has closed while this was on its way
                     return Ending(StatusError(Code.CANCELLED, "the client has closed"))
-                self._send(frame(payload.body))
+                self._send(frame(payload))
                 if self._connection.writing_paused:
                     await self._connection.drained()
                 in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0

@@ -69,15 +69,16 @@ def move_token_to_header(request: Request) -> None:
         headers[_OFFERS] = ", ".join(rest)
     elif tokens:
         headers[_OFFERS] = ""
+    is_doubled = len(tokens) > 1 or (bool(tokens) and "Authorization" in headers)
+    is_empty = bool(tokens) and not tokens[0]
+    if tokens and not (is_doubled or is_empty):
+        headers["Authorization"] = f"Bearer {tokens[0]}"
+        raw.append((b"authorization", b"Bearer " + tokens[0].encode("utf-8", "surrogateescape")))
     request.fields = HeaderFields(CIMultiDictProxy(headers), raw)
-    if not tokens:
-        return
-    if len(tokens) > 1 or "Authorization" in headers:
+    if is_doubled:
         raise invalid_argument("", "there are two credentials; send one")
-    if not tokens[0]:
+    if is_empty:
         raise invalid_argument("", f"expected a token after {BEARER}")
-    headers["Authorization"] = f"Bearer {tokens[0]}"
-    raw.append((b"authorization", b"Bearer " + tokens[0].encode("utf-8", "surrogateescape")))
 
 
 def accept_handshake(request: Request, options: WebSocketOptions) -> Handshake:

@@ -19,11 +19,10 @@ from gateway.upstream.channels.http2.address import Address, parse_target
 from gateway.upstream.channels.http2.calls import CallOwner, RpcCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
-from gateway.upstream.channels.http2.messages import FRAMES
-from gateway.upstream.channels.http2.replies import Replies
+from gateway.upstream.channels.http2.messages import gzipped
 from gateway.upstream.channels.http2.sender import Sender
 from gateway.upstream.channels.http2.socket import Http2Socket
-from gateway.upstream.channels.http2.streaming_call import StreamingCall
+from gateway.upstream.channels.http2.streaming_call import Replies, StreamingCall
 from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.channels.large_replies import LargeReplies
 from gateway.upstream.channels.user_agent import USER_AGENT
@@ -65,7 +64,6 @@ class Http2Channel(CallOwner):
         self._headers = RequestHeaders(
             address.authority, USER_AGENT, tls=tls, encoding="gzip" if gzip else "identity"
         )
-        self._frame = FRAMES[upstream.compression]
         pending = Pending() if pending is None else pending
         self._connections = Connections(name, upstream, address, self._loop, pending, watch=watch)
         self._calls: set[RpcCall] = set()
@@ -130,7 +128,7 @@ class Http2Channel(CallOwner):
         if isinstance(request, Sender):  # a failure of another call held it
             sender = request
         else:
-            sender = Sender(cast("AsyncGenerator[bytes]", request), self._frame)
+            sender = Sender(cast("AsyncGenerator[bytes]", request), gzips=self._gzips)
         answer = self._call(method, metadata, block, sender, deadline_s, traffic)
         return sender.until_answered(answer)
 
@@ -205,7 +203,7 @@ class Http2Channel(CallOwner):
             connection.open(block, call)
         else:
             if self._gzips:
-                prefix, message = self._frame(request)
+                prefix, message = gzipped(request)
             else:  # gRPC's prefix: not compressed, and the length
                 prefix, message = len(request).to_bytes(5, "big"), request
             call.sent_bytes = len(message)

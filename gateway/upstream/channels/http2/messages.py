@@ -1,13 +1,7 @@
 """Frames gRPC messages for a stream: a flag, the length, the message, compressed or not."""
 
 import zlib
-from collections.abc import Callable, Mapping
 from typing import Final
-
-from gateway.config.upstreams import RequestCompression
-
-Frame = Callable[[bytes], tuple[bytes, bytes]]
-"""Returns a message as it is sent, after the prefix that it is sent with."""
 
 _GZIP: Final = 31
 _LEAST_BYTES: Final = 1024
@@ -15,22 +9,17 @@ _LEAST_BYTES: Final = 1024
 _FASTEST: Final = 1
 
 
-def _plain(message: bytes) -> tuple[bytes, bytes]:
+def plain(message: bytes) -> tuple[bytes, bytes]:
+    """Returns the prefix of a message that is sent as it is, and the message."""
     return len(message).to_bytes(5, "big"), message
 
 
-def _gzipped(message: bytes) -> tuple[bytes, bytes]:
+def gzipped(message: bytes) -> tuple[bytes, bytes]:
+    """Returns the prefix of a message, and the message as it is sent: compressed if that pays."""
     if len(message) < _LEAST_BYTES:
-        return _plain(message)
+        return plain(message)
     packed = zlib.compress(message, _FASTEST, _GZIP)
     # gRPC compression.md: a message may be sent as it is on a stream that could compress it.
     if len(packed) >= len(message):
-        return _plain(message)
+        return plain(message)
     return b"\x01" + len(packed).to_bytes(4, "big"), packed
-
-
-FRAMES: Mapping[RequestCompression, Frame] = {
-    RequestCompression.NONE: _plain,
-    RequestCompression.GZIP: _gzipped,
-}
-"""Frames messages as each setting asks."""

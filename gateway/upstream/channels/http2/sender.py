@@ -8,7 +8,7 @@ from gateway.call import Reply
 from gateway.upstream.channels.failures import Unprocessed
 from gateway.upstream.channels.held_request import HeldRequest
 from gateway.upstream.channels.http2.calls import RpcCall
-from gateway.upstream.channels.http2.messages import Frame
+from gateway.upstream.channels.http2.messages import gzipped
 
 _MOST_KEPT_BYTES: Final = 64 * 1024
 """The bytes of a streaming request kept for sending it again: about a first window (65,535)."""
@@ -23,7 +23,7 @@ class Sender(HeldRequest):
     __slots__ = (
         "_call",
         "_failure",
-        "_frame",
+        "_gzips",
         "_is_done",
         "_kept",
         "_messages",
@@ -35,9 +35,9 @@ class Sender(HeldRequest):
     _call: RpcCall
     """The call that is sent to now; the task starts with the first one."""
 
-    def __init__(self, messages: AsyncGenerator[bytes], frame: Frame) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes], *, gzips: bool) -> None:
         self._messages = messages
-        self._frame = frame
+        self._gzips = gzips
         self._kept: bytearray | None = bytearray()
         self._moved: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -122,7 +122,10 @@ class Sender(HeldRequest):
 
     def _send(self, call: RpcCall, message: bytes) -> bool:
         """Sends a message, and keeps it; False if it has to wait, or the call is over."""
-        prefix, body = self._frame(message)
+        if self._gzips:
+            prefix, body = gzipped(message)
+        else:  # gRPC's prefix: not compressed, and the length
+            prefix, body = len(message).to_bytes(5, "big"), message
         kept = self._kept
         if kept is not None:
             if call.started or len(kept) + len(prefix) + len(body) > _MOST_KEPT_BYTES:

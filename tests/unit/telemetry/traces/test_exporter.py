@@ -31,7 +31,9 @@ def exporting(received: Collector, **options: Any) -> Iterator[SpanExporter]:
     """An exporter to a collector."""
     settings = TracingOptions.model_validate({"otlp": received.url, **options})
     assert settings.otlp is not None
-    connection = Connection(settings.otlp, settings.headers)
+    connection = Connection(
+        settings.otlp, settings.headers, timeout_s=settings.timeout_s, compresses=True
+    )
     exporter = SpanExporter(settings, connection, scheme="http", version="1")
     try:
         yield exporter
