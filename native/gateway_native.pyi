@@ -23,26 +23,21 @@ class TraceIds:
 
 def is_usual_tracestate(text: str) -> bool: ...
 def access_line(
-    instant: str,
-    severity: str,
-    scope: str,
-    method: str,
-    rpc: str,
-    status: int,
-    code: str,
+    at_s: float,
+    about: str,
     path: str,
     duration_s: float,
     request_bytes: int,
     response_bytes: int,
     client: str,
     peer: str,
-    user_agent: str,
+    agent: str,
     request_id: str,
     traceparent: str,
     own: bytes | None,
     rest: str,
     /,
-) -> str | None: ...
+) -> bytes | None: ...
 
 class Plans:
     def __new__(cls, source: object) -> Self: ...

@@ -219,8 +219,9 @@ def _ring(
 ) -> Ring:
     """The checks and headers that stand around all requests."""
     count = None if metrics is None else metrics.by_value(FILTERED)
-    checks: list[RequestCheck] = [*filter_checks(config.filters, auth.audit, count=count)]
+    filters = filter_checks(config.filters, auth.audit, count=count)
     hooks: list[ResponseHook] = []
+    of_options: list[RequestCheck] = []
     if config.security_headers.enabled:
         secure: IsSecure | bool = config.tls is not None
         if config.forwarded.trusted_proxies:
@@ -233,12 +234,12 @@ def _ring(
 
         cors = Cors(config.cors, allowed_methods)
         # Before credentials are asked for: a browser sends none with its preflight.
-        checks.append(cors.check)
+        of_options.append(cors.check)
         hooks.append(cors)
     if config.metadata.grpc_status:
         hooks.append(GrpcStatus())
-    checks += key_checks(config.auth.key_header, transcoder)
-    return Ring(checks, hooks, auth.check)
+    checks = [*filters, *of_options, *key_checks(config.auth.key_header, transcoder)]
+    return Ring(checks, hooks, auth.check, of_options)
 
 
 def _policies(

@@ -25,12 +25,15 @@ class Entry:
     """A stored reply. Its lists must not be changed."""
 
     __slots__ = (
+        "_times",
+        "born_s",
         "confirmed_s",
         "date",
         "error",
         "for_clients",
         "form_bytes",
         "forms",
+        "fresh_until_s",
         "is_in_main",
         "key",
         "lines",
@@ -46,7 +49,6 @@ class Entry:
         "shown_ttl",
         "size_bytes",
         "tags",
-        "times",
         "trailers",
         "uses",
     )
@@ -103,6 +105,16 @@ class Entry:
         """The number of the last change in that store at that time; None if it is unknown."""
         self.size_bytes = self._size_bytes()
 
+    @property
+    def times(self) -> Times:
+        """Its life."""
+        return self._times
+
+    @times.setter
+    def times(self, times: Times) -> None:
+        """Sets its life; every hit reads two attributes of it, which cost a tenth as its own."""
+        self._times, self.born_s, self.fresh_until_s = times, times.born_s, times.fresh_until_s
+
     def renew(self, other: "Entry") -> bool:
         """Takes the times of an equal reply to the same call; False if it is not equal.
 
@@ -146,21 +158,38 @@ class Entry:
         )
 
 
+class KnownLine:
+    """A request line with a stored reply, for those that ask for it again."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry: Entry | None = entry
+        """The reply; None once it is not stored any more, or not for this line."""
+
+
 class Recalling:
     """A stage that finds the reply to a call before the call is opened.
 
     Only the first stage of a chain is asked, as no other could then refuse the call or change it.
     """
 
-    def recall(self, line: RequestLine, now_s: float) -> Entry | None:
-        """Returns the fresh reply to a plain GET of nobody known; None if its call must be opened.
+    def find(self, line: RequestLine) -> KnownLine | None:
+        """Returns the line of a plain GET of nobody known; None if its call must be opened.
 
         A plain request has no condition, no Authorization, and no body.
         """
         raise NotImplementedError
 
-    def count_hit(self, entry: Entry, headers: list[tuple[str, str]], now_s: float) -> None:
-        """Counts that a fresh reply to a GET or HEAD is sent, and adds the headers of the cache."""
+    def recall(self, known: KnownLine, path: str, now_s: float) -> Entry | None:
+        """Returns the fresh reply to a line that was found; None if its call must be opened."""
+        raise NotImplementedError
+
+    def count_hit(self, entry: Entry, now_s: float) -> list[tuple[str, str]]:
+        """Counts that a fresh reply to a GET or HEAD is sent; returns the headers of the cache.
+
+        They must not be changed.
+        """
         raise NotImplementedError
 
 

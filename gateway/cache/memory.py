@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
-from gateway.cache.entries import NAME_BYTES, Asked, Entry
+from gateway.cache.entries import NAME_BYTES, Asked, Entry, KnownLine
 from gateway.cache.paths import KeyIndex, normal_path
 from gateway.cache.tags import Purge, PurgeBy
 from gateway.call import Forms, Principal
@@ -21,7 +21,7 @@ _MOST_USES: Final = 3
 _MOST_PATHS: Final = 8
 _MOST_LINES: Final = 4
 _LONGEST_LINE: Final = 2048
-_LINE_BYTES: Final = 420
+_LINE_BYTES: Final = 480
 """The memory of a request line besides its texts."""
 _SWEPT_AT_ONCE: Final = 100
 
@@ -77,7 +77,7 @@ class MemoryCache:
         self._owned_bytes: dict[str, int] = {}
         self._by_path = KeyIndex()
         self._by_tag = KeyIndex()
-        self._by_line: dict[Asked, tuple[Entry, Principal | None]] = {}
+        self._by_line: dict[Asked, tuple[Entry, Principal | None, KnownLine]] = {}
         self._unswept: list[bytes] = []
         """The keys that the sweep under way has yet to look at."""
         self._small_bytes = 0
@@ -111,11 +111,20 @@ class MemoryCache:
 
         Calls are equal if RPC, request line, metadata and principal are.
         """
+        line = self.find(asked, principal)
+        return None if line is None else self.fresh(line, now_s)
+
+    def find(self, asked: Asked, principal: Principal | None) -> KnownLine | None:
+        """Returns what finds the entry that an equal call has got, as long as it is stored."""
         known = self._by_line.get(asked)
         if known is None or (known[1] is not principal and known[1] != principal):
             return None
-        entry = known[0]
-        if now_s > entry.times.fresh_until_s:
+        return known[2]
+
+    def fresh(self, line: KnownLine, now_s: float) -> Entry | None:
+        """Returns the entry of a line that was found, if it is fresh, and counts its use."""
+        entry = line.entry
+        if entry is None or now_s > entry.fresh_until_s:
             return None
         if entry.uses < _MOST_USES:
             entry.uses += 1
@@ -132,7 +141,7 @@ class MemoryCache:
         elif len(entry.lines) >= _MOST_LINES:
             self._forget(entry, entry.lines[0])
         entry.lines.append(asked)
-        self._by_line[asked] = entry, principal
+        self._by_line[asked] = entry, principal, KnownLine(entry)
         self.grow(entry, size_bytes)
 
     def grow(self, entry: Entry, added_bytes: int) -> None:
@@ -259,7 +268,7 @@ class MemoryCache:
 
     def _forget(self, entry: Entry, asked: Asked) -> None:
         entry.lines.remove(asked)
-        del self._by_line[asked]
+        self._by_line.pop(asked)[2].entry = None
         size_bytes = _line_bytes(asked)
         entry.size_bytes -= size_bytes
         self._count(entry, -size_bytes)

@@ -7,7 +7,6 @@ recorded exactly once, with the code that the client received.
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
@@ -21,6 +20,7 @@ from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
 from gateway.http.compression import compress
 from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response, ResponseForm
+from gateway.http.request_id import RequestIds
 from gateway.http.responder import Responder
 
 logger = logging.getLogger("gateway")
@@ -29,29 +29,6 @@ logger = logging.getLogger("gateway")
 _OK: Final = Code.OK
 _INTERNAL: Final = Code.INTERNAL
 _now_s: Final = time.monotonic
-_LONGEST_ID: Final = 128
-"""The characters of the longest id of a client that is kept."""
-# Letters, digits, and `.`, `_`, `-` stay; every other byte, also NUL, becomes another one. A
-# translation costs less than a pattern.
-_ID_CHARACTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-_WELL_FORMED: Final = bytes([b if b in _ID_CHARACTERS else (0 if b else 1) for b in range(256)])
-
-
-class RequestIds:
-    """Creates request ids: a random prefix for each process, and a counter."""
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8)
-        self._number = 0
-
-    def choose(self, offered: str | None) -> str:
-        """Returns `offered` if it is well-formed, otherwise a new id."""
-        if offered and len(offered) <= _LONGEST_ID and offered.isascii():
-            data = offered.encode()
-            if data.translate(_WELL_FORMED) == data:
-                return offered
-        self._number += 1
-        return f"{self._prefix}-{self._number}"
 
 
 class Exchange(Responder):
@@ -88,22 +65,23 @@ class Exchange(Responder):
         """
         site = self.site
         route = site.rest.stored.get(request.path) if site.rest.stored else None
-        if route is None or site.checks or site.check_credentials is not None:
-            return None  # a check may refuse it
+        if route is None or site.checks_reads:
+            return None
         started_s = _now_s()
-        response = site.rest.recall(request, started_s, site.compressed_from_bytes)
-        if response is None:
+        form = site.rest.recall(request, route, started_s, site.compressed_from_bytes)
+        if form is None:
             return None
         # Without `ORIGIN`, as nothing is logged but the request itself.
         self._name(site, request)
-        form = response.form
-        try:
-            if form is None or not _repeats(site, request, response, form):
+        response = form.repeated(request.own_headers, site.variant(request), request.id)
+        if response is None:
+            response = form.response()
+            try:
                 site.rendering.describe(request, route.match, response)
-        except Exception as error:  # noqa: BLE001 - `_failure` logs it
-            response = site.rest.fail(_failure(request, error), request)
-        if response.sent is None and not self._add_headers(site, request, response):
-            response = _bare_error(site.rest, request)
+            except Exception as error:  # noqa: BLE001 - `_failure` logs it
+                response = site.rest.fail(_failure(request, error), request)
+            if not self._add_headers(site, request, response):
+                response = _bare_error(site.rest, request)
         status, sent = response.status, 0 if response.status == 204 else len(response.body)
         site.request_log.note(request, route.match, status, response.code, sent, started_s)
         return response
@@ -196,7 +174,8 @@ class Exchange(Responder):
 
     def _name(self, site: Site, request: Request) -> None:
         """Sets the id and the client of a request."""
-        request.id = self._ids.choose(request.fields.request_id)
+        fields, offered = request.fields, request.fields.request_id
+        request.id = offered if fields.has_id and offered else self._ids.choose(offered)
         if site.client_of is not None:
             request.client = site.client_of(request.peer, request.headers)
 

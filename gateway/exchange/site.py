@@ -1,6 +1,5 @@
 """The site: an immutable snapshot of everything that one configuration needs to serve requests."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -30,6 +29,8 @@ from gateway.transcoding.streams.framing import offered_framings
 from gateway.transcoding.transcoder import Transcoder
 
 _NO_RING: Final = Ring()
+_ENDLESS: Final = 1 << 60
+"""More bytes than any body has; as machine code, a larger number is compared as an object."""
 
 
 class Site:
@@ -75,11 +76,11 @@ class Site:
         self.policies = policies
         self.limits = config.limits
         self.compression = options = config.compression
-        self.compressed_from_bytes = options.min_bytes if options.enabled else sys.maxsize
+        self.compressed_from_bytes = options.min_bytes if options.enabled else _ENDLESS
         """The size from which bodies are compressed."""
-        self.checks = tuple(ring.checks)
-        self.check_credentials = ring.credentials
-        self.hooks = tuple(ring.hooks)
+        self.checks, self.hooks = tuple(ring.checks), tuple(ring.hooks)
+        self.check_credentials, self.checks_reads = ring.credentials, ring.checks_reads
+        self._variants = [(at, hook.variant) for at, hook in enumerate(self.hooks) if hook.variant]
         self.endpoints = endpoints or EndpointRegistry()
         self.client_of = forwarding.client if forwarding.has_proxies else None
         """Returns the address of a request's client; None if no proxy is trusted."""
@@ -93,8 +94,8 @@ class Site:
     def variant(self, request: Request) -> str:
         """Returns the part of a request that decides the headers of the hooks."""
         text = ""
-        for number, hook in enumerate(self.hooks):
-            part = hook.variant(request)
+        for number, part_of in self._variants:
+            part = "" if part_of is None else part_of(request)
             if part:  # a line, so that no two requests with other parts have the same text
                 text += f"{number} {part}\n"
         return text

@@ -74,13 +74,13 @@ class HeaderName:
 class HeaderLine:
     """One line of a request's head: immutable, so that requests can share it."""
 
-    __slots__ = ("_literal", "_rules", "data", "name", "text", "value")
+    __slots__ = ("_literal", "_rules", "data", "is_id", "name", "text", "value")
 
     def __init__(self, name: HeaderName, data: bytes, value: bytes) -> None:
-        self.name = name
-        self.data = data
-        self.value = value
+        self.name, self.data, self.value = name, data, value
         self.text = value.decode("ascii")
+        self.is_id = False
+        """True if it is known to be a well-formed id of the request."""
         # The literal for the rules that asked last: usually all requests have the same rules.
         self._rules: MetadataRules | None = None
         self._literal: bytes | None = None
@@ -200,8 +200,8 @@ class HeaderFields:
     __slots__ = (
         *("_by_name", "_different", "_lines", "_raw", "accept", "accept_encoding"),
         *("are_checked", "block", "block_rules", "content_length", "content_type", "expect"),
-        *("form", "host", "is_conditional", "is_encoded", "is_parsed", "is_plain", "keyless"),
-        *("metadata", "request_id", "roles", "timeout", "traceparent", "user_agent"),
+        *("form", "has_id", "host", "is_conditional", "is_encoded", "is_parsed", "is_plain"),
+        *("keyless", "metadata", "request_id", "roles", "timeout", "traceparent", "user_agent"),
     )
 
     are_checked: bool
@@ -234,19 +234,17 @@ class HeaderFields:
         self.is_parsed = by_name is not None
         """True for fields from the parser, which have no lines."""
         self.expect: str | None = None
-        self.is_encoded = False
+        self.is_encoded = self.has_id = False  # an id is never among the lines of a form
         if form is None:
             self.accept: str | None = None
             self.accept_encoding: str | None = None
             self.content_length = 0
             self.content_type: str | None = None
-            self.host = ""
+            self.host = self.traceparent = self.user_agent = ""
             self.is_conditional = False
             self.request_id: str | None = None
             self.roles = 0
             self.timeout: str | None = None
-            self.traceparent = ""
-            self.user_agent = ""
         else:
             common, lines = form.common, different
             self.accept, self.accept_encoding = common.accept, common.accept_encoding
@@ -269,6 +267,7 @@ class HeaderFields:
                 if role:
                     self.roles |= role
                     self._take(role, line.text)
+                    self.has_id = self.has_id or line.is_id
         self.is_plain = not self.roles & (_CONDITIONS | AUTHORIZATION)
 
     @property
@@ -337,17 +336,13 @@ class HeaderFields:
 
     def _read(self, by_name: Mapping[str, str]) -> None:
         get = by_name.get
-        self.accept = get(_ACCEPT)
-        self.accept_encoding = get(_ACCEPT_ENCODING)
-        self.content_type = get(_CONTENT_TYPE)
-        self.expect = get(_EXPECT)
-        self.host = get(_HOST, "")
+        self.accept, self.accept_encoding = get(_ACCEPT), get(_ACCEPT_ENCODING)
+        self.content_type, self.expect = get(_CONTENT_TYPE), get(_EXPECT)
+        self.host, self.user_agent = get(_HOST, ""), get(_USER_AGENT, "")
         self.is_conditional = _IF_NONE_MATCH in by_name or _IF_MATCH in by_name
         self.is_encoded = _CONTENT_ENCODING in by_name
-        self.request_id = get(_REQUEST_ID)
-        self.timeout = get(_GRPC_TIMEOUT)
+        self.request_id, self.timeout = get(_REQUEST_ID), get(_GRPC_TIMEOUT)
         self.traceparent = get(_TRACEPARENT, "")
-        self.user_agent = get(_USER_AGENT, "")
         self.roles = _ALL if _AUTHORIZATION in by_name else _ALL ^ AUTHORIZATION
         if not (self.is_conditional or _MODIFIED in by_name or _UNMODIFIED in by_name):
             self.roles ^= _CONDITIONS

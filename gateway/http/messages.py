@@ -160,13 +160,7 @@ class Request:
         "wants_websocket",
     )
 
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        fields: HeaderFields,
-        peer: str,
-    ) -> None:
+    def __init__(self, method: str, target: str, fields: HeaderFields, peer: str) -> None:
         self.method = method
         self.path, _, self.query = target.partition("?")
         self.fields = fields
@@ -215,7 +209,7 @@ class ResponseForm:
     It is that of the message and its representation, before anything of a request is added.
     """
 
-    __slots__ = ("_forms", "_heads", "_reply", "_response", "described", "gzipped")
+    __slots__ = ("_forms", "_heads", "_reply", "_response", "body_bytes", "described", "gzipped")
 
     def __init__(self, forms: Forms, reply: Reply, response: "Response") -> None:
         """Takes the reply and the response that was made of it, which may be changed later."""
@@ -224,6 +218,8 @@ class ResponseForm:
             reply.message, metadata=reply.metadata.copy(), trailers=reply.trailers.copy()
         )
         self._response = _copy(response)
+        self.body_bytes = len(response.body)
+        """The size of the body, not compressed."""
         self.gzipped = b""
         """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
         self.described: dict[bool, Headers] = {}
@@ -234,8 +230,7 @@ class ResponseForm:
     def size_bytes(self) -> int:
         """The memory that it takes."""
         fields = [*self._response.headers, *(self._response.trailers or ())]
-        body_bytes = len(self._response.body)
-        return _FORM_BYTES + body_bytes + sum([len(n) + len(v) for n, v in fields])
+        return _FORM_BYTES + self.body_bytes + sum([len(n) + len(v) for n, v in fields])
 
     def is_of(self, reply: Reply) -> bool:
         """True if a reply is the one it was made of: an interceptor may have changed it."""
@@ -256,15 +251,20 @@ class ResponseForm:
             response.fixed, response.date = head.fixed, head.date
         return head is not None
 
+    def repeated(self, own: Headers, variant: str, request_id: str) -> "Response | None":
+        """Returns a response of this form with the head of an equal one; None if none is kept."""
+        head, like = self._heads.find(own, variant, is_gzip=False), self._response
+        if head is None:
+            return None
+        made = Response(like.status, head.headers_of(request_id), like.body, like.content_type)
+        made.form, made.sent, made.fixed, made.date = self, head, head.fixed, head.date
+        return made
+
     def keep_head(self, response: "Response", own: Headers, variant: str) -> None:
         """Keeps the complete head of a response of this form, for those with the same parts."""
         if not response.trailers:
-            self._heads.keep(
-                SentHead(
-                    *(own.copy(), variant, response.fixed, response.headers.copy(), response.date),
-                    is_gzip=self.is_gzipped(response),
-                )
-            )
+            parts = own.copy(), variant, response.fixed, response.headers.copy(), response.date
+            self._heads.keep(SentHead(*parts, is_gzip=self.is_gzipped(response)))
 
     def is_gzipped(self, response: "Response") -> bool:
         """True if the body of a response of this form is the one in gzip."""

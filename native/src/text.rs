@@ -86,22 +86,6 @@ fn special(word: u64) -> u64 {
     control | zero_bytes(quote) | zero_bytes(slash)
 }
 
-/// True if a text has one of these bytes; now and then also for a text that has none of them.
-pub fn may_have(text: &[u8], bytes: [u8; 4]) -> bool {
-    let patterns = bytes.map(|byte| PAIRS * u64::from(byte));
-    let has = |word: u64| {
-        patterns.iter().fold(0, |found, pattern| found | zero_bytes(word ^ pattern)) != 0
-    };
-    let mut rest = text;
-    while let Some((chunk, others)) = rest.split_first_chunk::<8>() {
-        if has(u64::from_le_bytes(*chunk)) {
-            return true;
-        }
-        rest = others;
-    }
-    rest.iter().any(|byte| bytes.contains(byte))
-}
-
 /// Returns a word with the high bit of its bytes that are zero; only the lowest bit is certain.
 #[inline]
 fn zero_bytes(word: u64) -> u64 {

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from gateway.cache.entries import Recalling
+from gateway.cache.entries import KnownLine, Recalling
 from gateway.call import Link, Method, Reply
 from gateway.exchange.calls import RequestMessage
 from gateway.exchange.dialects.parts import DialectParts
@@ -32,11 +32,25 @@ AnswerStream = Callable[[Request, RouteMatch, float], Awaitable[Response]]
 """Answers a request for a method that streams; see `Dialect.answer`."""
 
 
-class StoredRoute(NamedTuple):
+class StoredRoute:
     """The match of a path of stored replies, and what finds these without a call, if anything."""
 
-    match: RouteMatch
-    stage: Recalling | None
+    __slots__ = ("_known", "_query", "match", "stage")
+
+    def __init__(self, match: RouteMatch, stage: Recalling | None) -> None:
+        self.match = match
+        self.stage = stage
+        self._query = ""
+        self._known: KnownLine | None = None
+        """The line that was asked for last, with `_query`."""
+
+    def known(self, request: Request, stage: Recalling) -> KnownLine | None:
+        """Returns the line of a plain GET with this path, if it is known to have a reply."""
+        known = self._known
+        if known is None or known.entry is None or self._query != request.query:
+            known = stage.find((request.method, request.path, request.query))
+            self._known, self._query = known, request.query
+        return known
 
 
 class RestDialect:
@@ -136,33 +150,37 @@ class RestDialect:
             return self._rendering.refusal(pending, request)
         return self._answer(request, match, encode, pending)
 
-    def recall(self, request: Request, now_s: float, below_bytes: int) -> Response | None:
-        """Returns the response to a plain GET with a stored reply, as a call of it would get it.
+    def recall(
+        self, request: Request, route: StoredRoute, now_s: float, below_bytes: int
+    ) -> ResponseForm | None:
+        """Returns the form of the response to a plain GET with a stored reply.
 
-        None if a call must be opened, or the body is not smaller than `below_bytes`.
+        The request gets what a call of it would. None if a call must be opened, or the body is not
+        smaller than `below_bytes`.
         """
-        fields, route = request.fields, self.stored[request.path]
+        fields, stage = request.fields, route.stage
         if request.method != "GET" or request.body is not None or not fields.is_plain:
             return None
         # A call reads these two fields; and it may have a system parameter.
-        if fields.timeout is not None or fields.content_type is not None or route.stage is None:
+        if fields.timeout is not None or fields.content_type is not None or stage is None:
             return None
         if self._transcoder.has_system_parameters:
             return None
-        entry = route.stage.recall((request.method, request.path, request.query), now_s)
+        known = route.known(request, stage)
+        entry = None if known is None else stage.recall(known, request.path, now_s)
         if entry is None or entry.forms is None:
             return None
+        plan, accept = self._transcoder.plan(route.match), fields.accept
         try:
-            encode = self._transcoder.plan(route.match).encoder(fields.accept)
+            encode = plan.encode if accept in plan.accepted else plan.encoder(accept)
         except StatusError:  # the call fails
             return None
         form = entry.forms.made.get(encode)
-        response = form.response() if isinstance(form, ResponseForm) else None
-        if response is None or len(response.body) >= below_bytes:
+        if not isinstance(form, ResponseForm) or form.body_bytes >= below_bytes:
             return None
-        route.stage.count_hit(entry, request.own_headers, now_s)
+        request.own_headers = stage.count_hit(entry, now_s)
         request.cache_result = _HIT
-        return response
+        return form
 
     async def _answer(
         self, request: Request, match: RouteMatch, encode: Encoder, pending: Awaitable[Reply]

@@ -23,10 +23,11 @@ class ResponseHook(Protocol):
         """Adds headers to a response. It must not wait for anything and must not raise."""
         ...
 
-    def variant(self, request: Request) -> str:
+    @property
+    def variant(self) -> Callable[[Request], str] | None:
         """Returns the part of a request that decides what is added to equal responses.
 
-        It is one line, and empty for the usual request.
+        It is one line, and empty for the usual request. None if no part decides it.
         """
         ...
 
@@ -39,3 +40,11 @@ class Ring:
     hooks: Sequence[ResponseHook] = ()
     credentials: RequestCheck | None = None
     """The last check, of requests whose URL or new header fields may break the rules of these."""
+    of_options: Sequence[RequestCheck] = ()
+    """Those of the checks that let every request pass whose method is not OPTIONS."""
+
+    @property
+    def checks_reads(self) -> bool:
+        """True if a check may refuse a GET."""
+        others = [check for check in self.checks if check not in self.of_options]
+        return bool(others) or self.credentials is not None

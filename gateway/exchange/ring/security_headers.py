@@ -59,9 +59,11 @@ class SecurityHeaders:
             if name.lower() not in self._secure_lines and len(others) < _MOST_OTHERS:
                 others.add(name)
 
-    def variant(self, request: Request) -> str:
+    @property
+    def variant(self) -> Callable[[Request], str] | None:
         """Returns whether the client uses TLS, if that differs between clients."""
-        return "" if self._is_secure is None or not self._is_secure(request) else "secure"
+        is_secure = self._is_secure
+        return None if is_secure is None else lambda one: "secure" if is_secure(one) else ""
 
 
 def _without(lines: Mapping[str, str], headers: Headers) -> str:

@@ -13,11 +13,11 @@ from typing import Final
 from multidict import istr
 
 from gateway.cache.confirmation import conditions
-from gateway.cache.entries import Asked, Entry, Recalling
+from gateway.cache.entries import Asked, Entry, KnownLine, Recalling
 from gateway.cache.keys import KeyedCall, KeyMaker
 from gateway.cache.paths import normal_path
 from gateway.cache.requested import NO_WISHES, RequestControl, Wishes
-from gateway.call import Call, Deadline, Handler, Metadata, Method, Principal, Reply, RequestLine
+from gateway.call import Call, Deadline, Handler, Metadata, Method, Reply, RequestLine
 from gateway.config.cache import CacheRule, CacheScope
 from gateway.interceptors.cache.failures import copied, is_for_all, unconfirmed
 from gateway.interceptors.cache.fills import CallCache, Fill
@@ -121,45 +121,46 @@ class CachedCalls(Recalling):
             return None
         now_s = _now_s()
         principal = None if self._is_shared else call.principal
-        entry = self._recall(asked, principal, now_s)
+        line = self._memory.find(asked, principal)
+        entry = None if line is None else self.recall(line, asked[1][1], now_s)
         if entry is None:
             return None
-        self.count_hit(entry, call.response_headers, now_s)
+        call.response_headers += self.count_hit(entry, now_s)
         call.cache_result = "hit"
         metadata = entry.metadata + entry.for_clients
         reply = Reply(entry.message, metadata=metadata, trailers=entry.trailers.copy())
         reply.forms = entry.forms
         return reply
 
-    def recall(self, line: RequestLine, now_s: float) -> Entry | None:
-        """Returns the fresh reply that an equal GET has got; see `Recalling.recall`."""
+    def find(self, line: RequestLine) -> KnownLine | None:
+        """Returns the line of a GET, if an equal one has got a reply; see `Recalling.find`."""
         if self._varies or self._is_controlled:
             return None
-        return self._recall((self._method.path, line, "", ()), None, now_s)
+        return self._memory.find((self._method.path, line, "", ()), None)
 
-    def _recall(self, asked: Asked, principal: Principal | None, now_s: float) -> Entry | None:
-        entry = self._memory.recall(asked, principal, now_s)
+    def recall(self, known: KnownLine, path: str, now_s: float) -> Entry | None:
+        """Returns the fresh reply to a line that was found; see `Recalling.recall`."""
+        entry = self._memory.fresh(known, now_s)
         if entry is None or entry.error is not None:
             return None
         shared = self._shared_replies
-        if shared is not None and not shared.is_recent(entry, normal_path(asked[1][1]), now_s):
+        if shared is not None and not shared.is_recent(entry, normal_path(path), now_s):
             return None
         return entry
 
-    def count_hit(self, entry: Entry, headers: list[tuple[str, str]], now_s: float) -> None:
+    def count_hit(self, entry: Entry, now_s: float) -> list[tuple[str, str]]:
         """Does what `_reply` does for a fresh reply to a GET or HEAD, in the fewest steps."""
-        times, cache = entry.times, self._cache
-        age_s = max(0.0, now_s - times.born_s)
-        age, ttl = int(age_s), int(times.fresh_until_s - now_s)
+        cache, age_s = self._cache, max(0.0, now_s - entry.born_s)
+        age, ttl = int(age_s), int(entry.fresh_until_s - now_s)
         if age != entry.shown_age or ttl != entry.shown_ttl:  # once in a second or so
             if not entry.shown:
                 self._memory.grow(entry, _SHOWN_BYTES)
             entry.show(age, ttl, with_status=self._states)
-        headers += entry.shown
         if self._count_hit is None and cache.hits is not None:
             self._count_hit = cache.hits((self._method.path[1:], "hit"))
         if self._count_hit is not None:
             self._count_hit(age_s)
+        return entry.shown
 
     def _look_up(self, call: Call, proceed: Handler, asked: Asked | None) -> Awaitable[Reply]:
         wanted = self._control.wishes(call)

@@ -13,6 +13,7 @@ from multidict import istr
 from gateway.config.grammar import LOWER_TOKEN
 from gateway.http import header_fields
 from gateway.http.header_fields import HeaderLine, HeaderName
+from gateway.http.request_id import is_well_formed
 from gateway.listeners.http1.request_head import is_host
 
 _LINES_A_GENERATION: Final = 1024
@@ -138,10 +139,12 @@ def parse_line(name: HeaderName, data: bytes) -> HeaderLine | None:
     value = data[name.start :]
     if not name.is_plain or not value or value[0] == _SPACE or value[-1] == _SPACE:
         return None
-    if value.translate(_PRINTABLE) != value:
+    role = name.role
+    is_id = role == header_fields.REQUEST_ID and is_well_formed(value)
+    if not is_id and value.translate(_PRINTABLE) != value:
         return None
     line = HeaderLine(name, data, value)
-    role = name.role
+    line.is_id = is_id
     if not role & _CHECKED:
         return line
     if role == header_fields.HOST and not is_host(line.text):

@@ -21,7 +21,7 @@ from gateway.telemetry.logs.line_format import (
 )
 from gateway.telemetry.logs.writer import LogWriter
 from gateway.telemetry.masking import mask_credentials, query_names
-from gateway.telemetry.record import Attempt, Binding, CompiledObserver, Principal, Record
+from gateway.telemetry.record import Attempt, Binding, Code, CompiledObserver, Principal, Record
 from gateway.trace_context import ids_of
 from gateway.transcoding.json.native import native_module
 
@@ -41,7 +41,7 @@ _METHODS: Final = {
 _RESULTS: Final[dict[str, str]] = {}
 """The member for each result of the cache; these are few, and words of the code's own."""
 NativeLine = Callable[..., bytes | None]
-"""Takes the parts of a line; see `access_line` in `native/`."""
+"""Formats a line, unless a text of a client is not plain; see `access_line` in `native/`."""
 
 _MOST_REMEMBERED: Final = 512
 _LONGEST_REMEMBERED: Final = 512
@@ -71,15 +71,13 @@ class AccessLines:
         self._sample = options.sample
         self._chance = chance
         self._headers = options.headers
-        self._paths: dict[str, str] = {}
-        """The paths of stored replies, which come again, as JSON strings."""
         self._identities: dict[str, tuple[Principal, str]] = {}
         """The members of principals, by the names of their credentials."""
         # By texts, not by the binding: that would keep the schema before a reload alive.
         self._abouts: dict[tuple[str, str, str, int], str] = {}
         self._last = _Last()
-        self._own_addresses: dict[str, str] = {}
         self._agents: dict[str, str] = {}
+        """The members from the programs of clients, which come again, to the request id."""
         module = native_module()
         self._native: NativeLine | None = None if module is None else module.access_line
         self._end = "" if options.sample == 1 else f',"gateway.sample.rate":{options.sample:g}'
@@ -100,8 +98,35 @@ class AccessLines:
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path)).encode()
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
+        rest = self._rest(record, rest)
+        about, agent = self._about(record, severity), self._agents.get(record.user_agent)
+        if agent is None:
+            agent = self._agent(record.user_agent)
+        if self._native is not None:
+            trace = record.trace
+            line = self._native(
+                record.at_s,
+                about,
+                path,
+                record.duration_s,
+                record.request_bytes,
+                record.response_bytes,
+                record.client,
+                record.peer,
+                agent,
+                record.request_id,
+                record.traceparent,
+                None if trace is None else trace.text,
+                rest,
+            )
+            if line is not None:
+                return line
+        return self._line(record, about, path, agent, rest)
+
+    def _rest(self, record: Record, rest: str) -> str:
+        """Returns the members at the end of a line, which most lines have only a few of."""
         if record.query:
-            rest += f',"url.query":{quoted(_query(record.query, binding))}'
+            rest += f',"url.query":{quoted(_query(record.query, record.binding))}'
         if record.cache_result:
             member = _result(record.cache_result)
             rest = rest + member if rest else member
@@ -111,66 +136,40 @@ class AccessLines:
             rest += _destination(record)
         if self._headers:
             rest += _headers(self._headers, record.headers)
-        about = self._about(record, severity)
-        line = None
-        if self._native is not None:
-            line = self._native_line(self._native, record, about, path, rest)
-        return self._line(record, about, path, rest) if line is None else line
+        return rest
 
-    def _line(self, record: Record, about: str, path: str, rest: str) -> bytes:
-        """Formats a line of its parts; `about` ends with the quote before the path."""
+    def _line(self, record: Record, about: str, path: str, agent: str, rest: str) -> bytes:
+        """Formats a line of its parts; `about` and `agent` end with the quote before the next."""
         # As machine code, an f-string copies character by character, and `join` whole texts.
         return "".join((
             '{"timestamp":"', date(record.at_s), milliseconds(record.at_s),
-            about, self._path(path, record.cache_result)[1:],
+            about, _safe(path)[1:],
             ',"http.server.request.duration":', seconds(record.duration_s),
             ',"http.request.body.size":', str(record.request_bytes),
             ',"http.response.body.size":', str(record.response_bytes),
-            self._addresses(record), self._agent(record.user_agent), _safe(record.request_id)[1:],
+            ',"client.address":', _safe(record.client),
+            ',"network.peer.address":', _safe(record.peer),
+            agent, _safe(record.request_id)[1:],
             "" if record.trace is None and not record.traceparent else _trace(record),
             rest, "}\n",
         )).encode()  # fmt: skip
 
-    def _native_line(
-        self, native: NativeLine, record: Record, about: str, path: str, rest: str
-    ) -> bytes | None:
-        """Does the same in one call; None if the path or the request id is not plain."""
-        trace = record.trace
-        return native(
-            date(record.at_s),
-            record.at_s,
-            about,
-            path,
-            record.duration_s,
-            record.request_bytes,
-            record.response_bytes,
-            self._addresses(record),
-            self._agent(record.user_agent),
-            record.request_id,
-            record.traceparent,
-            None if trace is None else trace.text,
-            rest,
-        )
-
-    def _path(self, path: str, cache_result: str) -> str:
-        shown = self._paths.get(path)
-        if shown is None:
-            shown = _safe(path)
-            if cache_result == "hit":
-                _keep(self._paths, path, shown)
-        return shown
-
     def _about(self, record: Record, severity: int) -> str:
         """Returns the members from the time to the path, which many requests have in common."""
         last, binding = self._last, record.binding
-        # By number: the hash of a member of an enum is computed by Python code.
-        outcome = (record.status << 8 | severity) << 8 | record.code
-        if binding is last.binding and record.method is last.method and outcome == last.outcome:
+        if (
+            binding is last.binding
+            and record.method is last.method
+            and record.status == last.status
+            and record.code is last.code
+            and severity == last.severity
+        ):
             return last.about
         route = rpc = ""
         if binding is not None:
             route, rpc = binding.rule.template, binding.method.path
-        key = record.method, route, rpc, outcome
+        # One number for three, so that fewer parts are hashed.
+        key = record.method, route, rpc, (record.status << 8 | severity) << 8 | record.code
         known = self._abouts.get(key)
         if known is None:
             if len(self._abouts) >= _MOST_REMEMBERED:
@@ -181,26 +180,18 @@ class AccessLines:
                 f',"http.response.status_code":{record.status}'
                 f',"rpc.response.status_code":"{record.code.name}","url.path":"'
             )
-        last.method, last.binding, last.outcome, last.about = record.method, binding, outcome, known
-        return known
-
-    def _addresses(self, record: Record) -> str:
-        """Returns the members that name the client and the peer."""
-        client, peer = record.client, record.peer
-        known = self._own_addresses.get(peer) if client is peer else None
-        if known is None:
-            known = f',"client.address":{_safe(client)},"network.peer.address":{_safe(peer)}'
-            if client is peer:
-                _keep(self._own_addresses, peer, known)
+        last.method, last.binding, last.about = record.method, binding, known
+        last.status, last.code, last.severity = record.status, record.code, severity
         return known
 
     def _agent(self, user_agent: str) -> str:
-        """Returns the members from the program of the client to the request id."""
-        known = self._agents.get(user_agent)
-        if known is None:
-            known = f',"user_agent.original":{_safe(user_agent)},"gateway.request.id":"'
-            _keep(self._agents, user_agent, known)
-        return known
+        """Makes the members from the program of a client to the request id; remembers them."""
+        members = f',"user_agent.original":{_safe(user_agent)},"gateway.request.id":"'
+        if len(user_agent) <= _LONGEST_REMEMBERED:
+            if len(self._agents) >= _MOST_REMEMBERED:
+                self._agents.clear()
+            self._agents[user_agent] = members
+        return members
 
     def _identity(self, principal: Principal) -> str:
         """Returns the members of a principal, made once for the calls with its credential."""
@@ -232,19 +223,20 @@ class AccessLines:
 class _Last:
     """The members from the time to the path of the last request, and what they depend on."""
 
-    __slots__ = ("about", "binding", "method", "outcome")
+    __slots__ = ("about", "binding", "code", "method", "severity", "status")
 
     def __init__(self) -> None:
         self.method = self.about = ""
         self.binding: Binding | None = None
-        self.outcome = -1
+        self.code = Code.OK
+        self.severity = self.status = 0
 
 
 class AccessLog(CompiledObserver):
     """Writes a line for every request that has ended."""
 
     def __init__(self, writer: LogWriter, lines: AccessLines) -> None:
-        self._add, self._line = writer.add, lines.line
+        self._writer, self._lines = writer, lines
 
     def ended(self, record: Record) -> None:
         """Formats the line of a request, which is written soon.
@@ -253,20 +245,12 @@ class AccessLog(CompiledObserver):
         would no longer fit into the cache of a processor.
         """
         try:
-            line = self._line(record)
+            line = self._lines.line(record)
         except Exception:  # an observer must not raise
             logger.exception("a line of the log cannot be formatted")
             return
         if line:
-            self._add(line)
-
-
-def _keep(known: dict[str, str], text: str, shown: str) -> None:
-    """Remembers the form of a client's text, bounded in number and size."""
-    if len(text) <= _LONGEST_REMEMBERED:
-        if len(known) >= _MOST_REMEMBERED:
-            known.clear()
-        known[text] = shown
+            self._writer.add(line)
 
 
 def _result(result: str) -> str:

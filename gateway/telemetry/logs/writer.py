@@ -8,7 +8,6 @@ import stat
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -219,7 +218,7 @@ class LogWriter:
 
         `notice` formats the number of dropped lines as a line; `most` lines can wait.
         """
-        self.waiting: deque[bytes] = deque()
+        self.waiting: list[bytes] = []
         """The lines to write; each can be several."""
         self.most = most
         """The maximum number of waiting lines."""
@@ -284,7 +283,9 @@ class LogWriter:
         while len(self.waiting) >= least or self.dropped:
             count = min(len(self.waiting), _BATCH)
             lost, self.dropped = self.dropped, 0
-            lines = [self.waiting.popleft() for _ in range(count)]
+            # Each step is one call of the interpreter, between which only others may be added.
+            lines = self.waiting[:count]
+            del self.waiting[:count]
             if lost:
                 lines.insert(0, self._notice(lost).encode())
             data = b"".join(lines)
@@ -307,7 +308,7 @@ class LogWriter:
             self._report_failure(error)
             if self._must_keep:
                 # A part may be written already: better to repeat a line than to lose one.
-                self.waiting.appendleft(data)
+                self.waiting.insert(0, data)
                 self._bytes += len(data)
                 if not self._closing:
                     threading.Event().wait(_RETRY_S)

@@ -46,7 +46,13 @@ def shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     ids=str,
 )
 @pytest.mark.parametrize("size", [0, 5000, 100_000])
-@pytest.mark.parametrize("settings", [{}, {"cors": {"origins": ["https://pages.example"]}}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({}, {"cors": {"origins": ["https://pages.example"]}}),
+        {"metadata": {"grpc_status": True}},
+    ],
+)
 async def test_a_stored_reply_is_the_same_with_and_without_a_call(
     open_cache: OpenCache, headers: tuple[str, ...], size: int, settings: dict[str, Any]
 ) -> None:

@@ -139,6 +139,20 @@ def test_the_last_lines_of_a_reply_are_known_and_no_long_one() -> None:
     assert stored.lines == lines[2:]
 
 
+def test_a_line_that_was_found_is_told_when_its_reply_is_gone() -> None:
+    memory = cache(10)
+    ada, other = entry("0001"), entry("0002")
+    for stored in (ada, other):
+        memory.put(stored)
+        memory.note(stored, asked(stored.key.decode()), None)
+    lines = [memory.find(asked(one.key.decode()), None) for one in (ada, other)]
+    assert [line and memory.fresh(line, 1.0) for line in lines] == [ada, other]
+    memory.note(other, asked(ada.key.decode()), None)  # it is the line of another reply now
+    memory.discard(other.key)
+    assert [line and line.entry for line in lines] == [None, None]
+    assert [line and memory.fresh(line, 1.0) for line in lines] == [None, None]
+
+
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from(["put", "get", "drop", "path", "line", "form", "again"]),

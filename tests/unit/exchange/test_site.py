@@ -8,6 +8,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.ring.ring import Ring
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
+from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.status import Code
 from gateway.transcoding.transcoder import build_transcoder
@@ -27,6 +28,17 @@ def test_the_ring_is_taken_as_it_is_and_no_later_change_reaches_it() -> None:
     site = make_site(Upstream(), ring=Ring(gates))
     gates.clear()
     assert len(site.checks) == 1
+
+
+def test_checks_of_options_alone_refuse_no_get() -> None:
+    def of_options(request: Request) -> None: ...
+
+    def of_all(request: Request) -> None: ...
+
+    rings = Ring(), Ring([of_options], of_options=[of_options])
+    assert [make_site(Upstream(), ring=ring).checks_reads for ring in rings] == [False, False]
+    ring = Ring([of_options, of_all], of_options=[of_options])
+    assert make_site(Upstream(), ring=ring).checks_reads
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -41,6 +41,20 @@ def test_secret_unique_and_long_lines_are_not_kept(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "is_id"),
+    [
+        *((b"X-Request-Id: A-1_b.c", True), (b"x-request-id: " + b"0" * 128, True)),
+        *((b"X-Request-Id: " + b"0" * 129, False), (b"X-Request-Id: a/b", False)),
+        *((b"X-Request-Id: a b", False), (b"X-Other: a", False)),
+    ],
+)
+def test_a_well_formed_id_is_known_as_one(data: bytes, *, is_id: bool) -> None:
+    line = KnownLines().line(data)
+    assert line is not None
+    assert line.is_id is is_id
+
+
+@pytest.mark.parametrize(
     "data",
     [
         *(b"", b"a", b": a", b"a:b", b"a: ", b"a:  b", b"a: b ", b" a: b", b"a : b", b"a: \tb"),
@@ -56,6 +70,7 @@ def test_secret_unique_and_long_lines_are_not_kept(data: bytes) -> None:
         *(b"Connection: close", b"Connection: keep-alive, x", b"TE: trailers", b"Upgrade: h2c"),
         *(b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"Expect: 100-continue"),
         *(b"Trailer: a", b"Proxy-Connection: close", b"a-bin: AAA", b"Sec-WebSocket-Key: a"),
+        *(b"X-Request-Id: a\x7f", b"X-Request-Id: a\0"),
         *(b"Content-Length: 0", b"content-length: +1", b"Content-Length: 01", b"Host: a b"),
     ],
 )

@@ -151,6 +151,15 @@ async def test_what_is_otherwise_is_parsed(first: bytes, then: bytes) -> None:
     assert outcome(knowing(first), then, GET) == outcome(unknowing(first), then, GET)
 
 
+async def test_a_long_request_line_is_not_kept() -> None:
+    reader = knowing(GET)
+    assert reader._plain_heads._line_data == GET[: GET.index(b"\n") + 1]
+    long = GET.replace(b"/v1/", b"/" + b"v" * 300 + b"/")
+    assert is_plain(reader, long)
+    assert outcome(reader, long, GET) == outcome(unknowing(GET), long, GET)
+    assert reader._plain_heads._line_data == GET[: GET.index(b"\n") + 1]
+
+
 async def test_the_second_half_of_a_head_is_never_a_request() -> None:
     # What was looked at in two pieces could be two requests, or one whose field names the other.
     reader = knowing(GET)

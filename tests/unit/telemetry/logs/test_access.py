@@ -335,7 +335,7 @@ def test_the_native_line_is_that_of_the_definition(monkeypatch: pytest.MonkeyPat
     for number in range(3000):
         text = "".join(chance.choices(PIECES, k=chance.randrange(6)))
         asked = entry(
-            at_s=number / 7,
+            at_s=number * 1_400_003.7,
             duration_s=chance.random() * 10 ** chance.randrange(-6, 4),
             path=chance.choice(["/v1/holders/ada", f"/{text}", "/" + "a" * (1020 + number % 8)]),
             query=chance.choice(["", "holder=x"]),
@@ -344,7 +344,9 @@ def test_the_native_line_is_that_of_the_definition(monkeypatch: pytest.MonkeyPat
             binding=chance.choice([HOLDER, None]),
             status=chance.choice([200, 404, 503]),
             response_bytes=chance.randrange(1 << 40),
-            user_agent=text,
+            client=chance.choice(["192.0.2.1", text]),
+            peer=chance.choice(["10.0.0.1", text]),
+            user_agent="a" * chance.randrange(40) + text + "-" * chance.randrange(20),
             traceparent=chance.choice(TRACES),
             trace=chance.choice([None, trace_of(chance)]),
             cache_result=chance.choice(["", "hit"]),

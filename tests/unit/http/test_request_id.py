@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.exchange.exchange import RequestIds
+from gateway.http.request_id import RequestIds
 
 
 @pytest.mark.parametrize("offered", ["a", "A-1_b.c", "0" * 128])
