@@ -14,7 +14,7 @@ from tests.integration.process.test_admin import ask, ask_json
 from tests.integration.process.test_drain import Served, answered, both, served, workers_of
 from tests.integration.process.test_reload import REPEAT, Reloadable, status_of
 from tests.support.command_line import run
-from tests.support.polling import first
+from tests.support.polling import first, until
 from tests.support.redis_server import free_port
 from tests.support.tls import Files
 
@@ -171,7 +171,8 @@ async def test_the_number_of_workers_and_their_logs_change_and_no_request_is_los
         await clients.streams
         assert clients.moved >= 4
         print(f"{clients.done} requests, {clients.moved} connections opened again")
-        assert "gateway.reloaded" in (tmp_path / "events.log").read_text()
+        events = tmp_path / "events.log"
+        await until(lambda: "gateway.reloaded" in events.read_text())  # a thread writes it
         assert await status_of(gateway, "/up") == 200
         # A worker adds its counts to those of all within a moment; no counter has fallen.
         await first(lambda: counted(place.admin), lambda requests: requests >= clients.done)
