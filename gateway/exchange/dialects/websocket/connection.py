@@ -285,13 +285,13 @@ class WebSocket:
             else:
                 piece = self._unread[: frames.piece_bytes]
                 self._unread = self._unread[frames.piece_bytes :]
-            messages, pending = frames.feed(piece), frames.data_to_send()
-            for message in messages:
+            for message in frames.feed(piece):
                 self._accept(message)
             # For example pongs; none while the client reads too slowly, or one that sends pings and
             # never reads could fill the memory.
-            if pending and self._connection is not None and not self._connection.writing_paused:
-                self._send(pending)
+            connection = self._connection
+            if frames.answers and connection is not None and not connection.writing_paused:
+                self._send(frames.answers)
             if frames.peer_closed:
                 self._on_peer_closed()
             if perf_counter() > until_s:
