@@ -92,9 +92,9 @@ class Call:
     """
 
     __slots__ = (
-        *("_ended", "_head", "_headers", "_hooks", "_message", "_metadata", "_source"),
-        *("back_end_failed", "cache_result", "certificate", "deadline", "kept_head", "messages"),
-        *("method", "peer", "principal", "response_headers", "split", "trace"),
+        *("_head", "_headers", "_hooks", "_message", "_metadata", "_source"),
+        *("back_end_failed", "cache_result", "certificate", "deadline", "ended", "kept_head"),
+        *("messages", "method", "peer", "principal", "response_headers", "split", "trace"),
     )
 
     def __init__(  # noqa: PLR0917 - by position, what each request has
@@ -140,10 +140,11 @@ class Call:
         self._message = message
         self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None
-        self._ended: Code | None = None
+        self.ended: Code | None = None
+        """The code with which the call ended, or None while it is in progress."""
 
     def __repr__(self) -> str:
-        state = "open" if self._ended is None else self._ended.name
+        state = "open" if self.ended is None else self.ended.name
         return f"<Call {self.method.full_name} {state}>"
 
     @property
@@ -237,17 +238,12 @@ class Call:
 
     def end(self, code: Code) -> None:
         """Ends the call. Only the first code counts; later ones are ignored."""
-        if self._ended is not None:
+        if self.ended is not None:
             return
-        self._ended = code
+        self.ended = code
         if self._hooks is not None:
             for hook in self._hooks:
                 hook(code)
-
-    @property
-    def ended(self) -> Code | None:
-        """The code with which the call ended, or None while it is in progress."""
-        return self._ended
 
 
 class Forms:

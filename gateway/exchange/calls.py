@@ -293,9 +293,10 @@ class CallFactory:
         own = _own(request.id, request.trace)
         if fields.metadata is not None:
             return [*fields.metadata, *own]
-        forwarded = self._forwarding.metadata(request.peer, fields.by_name)
+        by_name, raw = fields.by_name, fields.raw
+        forwarded = self._forwarding.metadata(request.peer, by_name)
         if not fields.is_conditional:
-            fields.metadata = [*rules.to_metadata(fields.raw), *forwarded]
+            fields.metadata = [*rules.to_metadata(raw), *forwarded]
             return [*fields.metadata, *own]
         # Not cached: the entity tags to send also depend on the HTTP method and the RPC method.
         reads = request.method in ("GET", "HEAD")

@@ -175,6 +175,7 @@ class MetadataRules:
         """
         metadata: Metadata = []
         seen = self._seen
+        # Those that `Connection` marks as hop-by-hop, without those that always are.
         dropped: set[str] | None = None
         for raw_name, raw_value in headers:
             try:
@@ -183,7 +184,8 @@ class MetadataRules:
                 name = self._remember(raw_name)
             if name is None:
                 if len(raw_name) == 10 and raw_name.lower() == b"connection":
-                    dropped = _connection_options(raw_value, dropped)
+                    options = map(str.strip, raw_value.decode("latin-1").lower().split(","))
+                    dropped = (dropped or set()) | (set(options) - HOP_BY_HOP)
             elif name == BAGGAGE and self._baggage:
                 metadata.extend(kept_baggage(raw_value, self._baggage))
             elif name.endswith("-bin"):
@@ -351,12 +353,6 @@ def _folded_pattern(names: Sequence[str]) -> re.Pattern[str]:
 def _folded(name: str) -> str:
     """Spells `_` and `.` as `-`: many servers turn all three into one character."""
     return name.replace("_", "-").replace(".", "-")
-
-
-def _connection_options(raw_value: bytes, known: set[str] | None) -> set[str]:
-    """The header names that `Connection` marks as hop-by-hop, without those that always are."""
-    names = set(map(str.strip, raw_value.decode("latin-1").lower().split(","))) - HOP_BY_HOP
-    return names if known is None else names | known
 
 
 def _binary_values(name: str, raw_value: bytes) -> list[bytes]:

@@ -54,7 +54,7 @@ class Ready(Numbers):
 
 
 def counted(stream: MessageStream, note: Callable[[object], None]) -> MessageStream:
-    return _Counted(stream.as_generator(), lambda: note(None))
+    return _Counted(stream.as_generator(), note)
 
 
 def watched(stream: MessageStream, note: Callable[[object], None]) -> MessageStream:

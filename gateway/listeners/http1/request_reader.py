@@ -59,6 +59,7 @@ class RequestReader:
         "_on_awaited_read",
         "_on_read",
         "_plain_heads",
+        "_raw_headers",
         "_stated_bytes",
         "_taken_bytes",
         "_unfinished",
@@ -108,7 +109,7 @@ class RequestReader:
         self._held = b""
         """The bytes after a body that was full at its end: they wait until some of it is read."""
         self._websockets = websockets
-        self._fields = NO_FIELDS
+        self._fields, self._raw_headers = NO_FIELDS, NO_FIELDS.raw
         """The fields of the last request from the parser; the next usually has the same."""
         self._unfinished: UnfinishedHead | None = None
         """The head that has begun, if it comes in several pieces or cannot be parsed."""
@@ -276,8 +277,9 @@ class RequestReader:
         limits = self._limits
         check_request_line(message, limits)
         fields = self._fields
-        if fields.raw != message.raw_headers:
+        if self._raw_headers != message.raw_headers:
             fields = self._fields = read_fields(message, limits)
+            self._raw_headers = message.raw_headers
         waits = fields.expect is not None and awaits_continue(fields.expect, message.version)
         target = origin_form(message.method, message.path)
         if message.path[:1] not in ("/", "*"):

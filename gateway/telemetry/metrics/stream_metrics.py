@@ -1,28 +1,27 @@
 """Counts streaming calls in progress, and their messages."""
 
 from collections.abc import AsyncGenerator
-from functools import partial
 
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream, stream_of
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
-from gateway.telemetry.metrics.metric import CellWriter, Count
+from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric
 
 
 class StreamMetrics:
     """The stage next to the back end of every streaming call; counts all methods together."""
 
     def __init__(self, writer: CellWriter) -> None:
-        self._writer = writer
-        self._open_at = writer.child(STREAMS, ())
-        self._open = 0
-        self._sent: Count = partial(writer.add, writer.child(MESSAGES, ("sent",)))
-        self._received: Count = partial(writer.add, writer.child(MESSAGES, ("received",)))
+        def adds_to(metric: Metric, *values: str) -> AddValues:
+            return writer.histograms(metric)((writer.child(metric, values),))
+
+        self._open = adds_to(STREAMS)
+        self._sent = adds_to(MESSAGES, "sent")
+        self._received = adds_to(MESSAGES, "received")
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on; it is counted as open until it ends."""
-        self._open += 1
-        self._writer.set(self._open_at, self._open)
+        self._open(1.0)
         call.on_end(self._ended)
         if call.messages is not None:
             call.messages = _Counted(call.messages, self._sent).as_generator()
@@ -32,29 +31,28 @@ class StreamMetrics:
         return reply
 
     def _ended(self, _: object) -> None:
-        self._open -= 1
-        self._writer.set(self._open_at, self._open)
+        self._open(-1.0)
 
 
 class _Counted(MessageStream):
     """Passes messages on and counts them."""
 
-    __slots__ = ("_count", "_messages", "_stream")
+    __slots__ = ("_add", "_messages", "_stream")
 
-    def __init__(self, messages: AsyncGenerator[bytes], count: Count) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes], add: AddValues) -> None:
         self._messages = messages
         self._stream = stream_of(messages)
-        self._count = count
+        self._add = add
 
     async def __anext__(self) -> bytes:
         message = await anext(self._messages)
-        self._count()
+        self._add(1.0)
         return message
 
     def take(self) -> bytes | None:
         message = None if self._stream is None else self._stream.take()
         if message is not None:
-            self._count()
+            self._add(1.0)
         return message
 
     async def aclose(self) -> None:

@@ -172,8 +172,7 @@ class Router(Generic[T]):
             StatusError: as `match`.
         """
         # Serve the usual path, plain and with one way through the trie, without checks and search.
-        is_plain = "%" not in path and "/." not in path and "//" not in path and "\0" not in path
-        if is_plain and path.isascii():
+        if _is_plain(path):
             segments = path.split("/")
             verb = ""
             # True while it is certain that a search would find nothing either. It reads a last
@@ -235,10 +234,10 @@ class Router(Generic[T]):
                 entry = methods.get(http_method) or methods.get(ANY_METHOD)
                 if entry is not None:
                     if is_wanted(entry.target):
-                        return Match(entry.target, entry.captures(segments))
+                        return _matched(entry, segments)
                     first = first or (entry, segments)
                     break
-        return None if first is None else Match(first[0].target, first[0].captures(first[1]))
+        return None if first is None else _matched(*first)
 
     def explain(self, http_method: str, path: str) -> list[tuple[T, str]]:
         """Returns for each target `matches`, or the reason why it does not serve this request."""
@@ -274,12 +273,12 @@ class Router(Generic[T]):
             if entry is None:
                 missed.append(methods)
             elif not self._has_tiers:
-                return Match(entry.target, entry.captures(segments))
+                return _matched(entry, segments)
             elif found is None or _comes_before(entry, found[0]):
                 found = (entry, segments)
         if found is None:
             raise no_match(http_method, path, _allowed(missed), self._options.wrong_method_status)
-        return Match(found[0].target, found[0].captures(found[1]))
+        return _matched(*found)
 
     def _leaves(self, path: str) -> "list[Leaf[T]]":
         """Returns each leaf that `path` reaches, the most specific first, with the raw segments.
@@ -289,7 +288,8 @@ class Router(Generic[T]):
         whole = with_slashes(path) if self._options.splits_escaped else path
         trimmed = self._trimmed(whole)
         raw = trimmed.split("/")
-        texts = decode_segments(raw, allow_nul=self._options.allow_nul)
+        is_plain = path.startswith("/") and _is_plain(whole)
+        texts = raw if is_plain else decode_segments(raw, allow_nul=self._options.allow_nul)
         if not path.startswith("/"):
             return []
         # A path that ends in a slash ends in no verb.
@@ -297,8 +297,8 @@ class Router(Generic[T]):
         if not verb:
             return self._walk(raw, texts, "")
         last = raw[-1].rpartition(":")[0]
-        without_verb = decode_segments([last], allow_nul=self._options.allow_nul)
-        with_verb = self._walk([*raw[:-1], last], [*texts[:-1], *without_verb], verb)
+        text = last if is_plain else decode_segments([last], allow_nul=self._options.allow_nul)[0]
+        with_verb = self._walk([*raw[:-1], last], [*texts[:-1], text], verb)
         if self._options.keeps_verbs:
             return with_verb
         return with_verb + self._walk(raw, texts, "")
@@ -340,6 +340,21 @@ class Router(Generic[T]):
                 if child is not None:
                     stack.append((child, at + 1))
         return found
+
+
+def _is_plain(path: str) -> bool:
+    """True if an absolute path certainly has no escapes, and no segment that is refused."""
+    has_rare = "%" in path or "/." in path or "//" in path or "\0" in path
+    return not has_rare and path.isascii()
+
+
+def _matched(entry: Entry[T], segments: list[str]) -> Match[T]:
+    """Makes the match of a route with the raw segments that have led to it."""
+    if entry.end:  # one variable, as most have
+        text = "/".join(segments[entry.start : entry.end])
+        if "%" not in text:
+            return Match(entry.target, (text,))
+    return Match(entry.target, entry.captures(segments))
 
 
 def _comes_before(entry: Entry[T], found: Entry[T]) -> bool:

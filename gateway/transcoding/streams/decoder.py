@@ -19,12 +19,15 @@ A connection is read in pieces of nearly this size, which are messages as they c
 gRPC accept 4 MB in a message unless they are told otherwise.
 """
 
+MessageReader = tuple[bytes, Callable[[bytes], bytes]]
+"""The wire bytes of the URL's values, and the reader of one payload, which also checks it."""
+
 
 class MessageDecoder:
     """Decodes the request messages of one stream, in order."""
 
     def __init__(self, url: bytes, read: Callable[[bytes], bytes]) -> None:
-        """`url` is the wire bytes of the URL's values; `read` decodes and checks one payload."""
+        """Takes the parts of a `MessageReader`."""
         self._url: bytes = url
         self._read = read
         self.count = 0

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from gateway.http.messages import Request
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encoder
-from gateway.transcoding.streams.decoder import MessageDecoder
+from gateway.transcoding.streams.decoder import MessageDecoder, MessageReader
 
 logger = logging.getLogger("gateway")
 
@@ -89,7 +90,8 @@ class WebSocket:
         """The call to carry; must be set before `run`."""
         self._connection: SocketConnection | None = None
         self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
+        self._room: float = _QUEUE_BYTES
+        """The bytes that may still be queued; no limit once the call is over: they are dropped."""
         self._reader: asyncio.Future[None] | None = None
         self._unread = b""
         self._paused = False
@@ -137,14 +139,14 @@ class WebSocket:
         self._end(Ending(error, GOING_AWAY))
 
     async def messages(
-        self, begin: Callable[[], MessageDecoder], on_admitted: Callable[[], None]
+        self, reader: Callable[[], MessageReader], on_admitted: Callable[[], None]
     ) -> AsyncGenerator[bytes]:
         """Yields the client's messages, decoded, until the client ends them.
 
-        `begin` makes their decoder, once the call is admitted.
+        `reader` makes what reads them, once the call is admitted.
         """
         on_admitted()
-        decoder = begin()
+        decoder = MessageDecoder(*reader())
         in_turn = 0
         while (payload := await self._payload()) is not None:
             if len(payload) < LARGE_BYTES:
@@ -176,8 +178,8 @@ class WebSocket:
             self._reader = self._loop.create_future()
             await self._reader
         payload = self._queue.popleft()
-        self._queued_bytes -= len(payload) + _MESSAGE_OVERHEAD_BYTES
-        if self._paused and self._queued_bytes < _QUEUE_BYTES // 2:
+        self._room += len(payload) + _MESSAGE_OVERHEAD_BYTES
+        if self._paused and self._room > _QUEUE_BYTES // 2:
             self._read()
         return payload
 
@@ -266,6 +268,7 @@ class WebSocket:
     def _end(self, ending: Ending) -> None:
         if not self._early_ending.done():
             self._early_ending.set_result(ending)
+            self._room = inf
 
     def _read(self) -> None:
         """Parses received bytes in pieces, while the queue has room.
@@ -276,26 +279,26 @@ class WebSocket:
             return
         frames = self._frames
         until_s = perf_counter() + TURN_LIMIT_S
-        while self._unread and self._has_room():
+        while self._unread and self._room > 0:
             if len(self._unread) <= frames.piece_bytes:
                 piece, self._unread = self._unread, b""
             else:
                 piece = self._unread[: frames.piece_bytes]
                 self._unread = self._unread[frames.piece_bytes :]
-            messages, pending = frames.feed(piece), frames.data_to_send()
-            for message in messages:
+            for message in frames.feed(piece):
                 self._accept(message)
             # For example pongs; none while the client reads too slowly, or one that sends pings and
             # never reads could fill the memory.
-            if pending and self._connection is not None and not self._connection.writing_paused:
-                self._send(pending)
+            connection = self._connection
+            if frames.answers and connection is not None and not connection.writing_paused:
+                self._send(frames.answers)
             if frames.peer_closed:
                 self._on_peer_closed()
             if perf_counter() > until_s:
                 break
-        if self._unread and self._has_room():
+        if self._unread and self._room > 0:
             self._read_later()
-        paused = self._is_reading_later or not self._has_room()
+        paused = self._is_reading_later or self._room <= 0
         if paused is not self._paused:
             self._set_paused(paused=paused)
         if self._reader is not None and (self._queue or self._is_half_closed):
@@ -311,10 +314,6 @@ class WebSocket:
     def _read_on(self) -> None:
         self._is_reading_later = False
         self._read()
-
-    def _has_room(self) -> bool:
-        """True if more can be parsed; after the end of the call, messages are dropped."""
-        return self._queued_bytes < _QUEUE_BYTES or self._early_ending.done()
 
     def _set_paused(self, *, paused: bool) -> None:
         if self._connection is not None:
@@ -361,7 +360,7 @@ class WebSocket:
             if self._messages_left is not None:
                 self._messages_left -= 1
             self._queue.append(message.payload)
-            self._queued_bytes += size + _MESSAGE_OVERHEAD_BYTES
+            self._room -= size + _MESSAGE_OVERHEAD_BYTES
 
     def _send(self, data: bytes) -> None:
         """Sends at the end of this turn of the loop, joined with other data: one system call."""

@@ -24,6 +24,7 @@ class WebSocketDialect:
         self._options = parts.config.websocket
         self._limits = parts.config.limits
         self._transcoder = parts.transcoder
+        self._plans = parts.transcoder.plans
         self._ok_text = parts.transcoder.encode_status(StatusError(Code.OK, ""))
         self._calls = parts.calls
         self._log = parts.log
@@ -53,7 +54,7 @@ class WebSocketDialect:
             StatusError: the handshake is invalid, or a guard rejects the call.
             CancelledError: the client has disconnected.
         """
-        plan = self._transcoder.plan(match)
+        plan = self._plans.get(match.target) or self._transcoder.plan(match)
         if match.target.answers_raw or plan.decoder.takes_raw_body:
             raise invalid_argument("", f"{match.target.method.name} carries files: call it by HTTP")
         handshake = accept_handshake(request, self._options)
@@ -90,20 +91,20 @@ class WebSocketDialect:
         protobuf: bool,
     ) -> StreamingCall:
         """Opens the call and returns it when it may read the client's messages."""
-        method = match.target.method
+        method, decoder = match.target.method, self._plans[match.target].decoder
         if not method.client_streaming:
             media_type = PROTOBUF_TYPES[0] if protobuf else JSON
-            decode = partial(self._transcoder.decode, match, request.query, media_type)
+            decode = partial(decoder.decode, match.captures, request.query, media_type)
             read = partial(socket.message, decode)
             call = StreamingCall(self._calls, request, method, started_s, read=read)
             await call.admitted()
             return call
         # Made once, after the guards: for the messages, and to report an invalid query.
-        decoder = cache(
-            partial(self._transcoder.message_decoder, match, request.query, protobuf=protobuf)
+        reader = cache(
+            partial(decoder.message_reader, match.captures, request.query, protobuf=protobuf)
         )
-        messages = partial(socket.messages, decoder)
+        messages = partial(socket.messages, reader)
         call = StreamingCall(self._calls, request, method, started_s, messages=messages)
         await call.admitted()
-        decoder()  # fails now, while the response can still be an HTTP status
+        reader()  # fails now, while the response can still be an HTTP status
         return call

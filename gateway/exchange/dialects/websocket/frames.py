@@ -91,6 +91,8 @@ class Frames:
         self._received_bytes = self._inflated_bytes = 0
         self._parts: bytearray | None = None
         self._is_text = False
+        self.answers = b""
+        """The frames to send after `feed`: answers to pings, to a close, to protocol errors."""
         self.is_open = True
         """True while neither side has started to close."""
         self.peer_closed = False
@@ -103,7 +105,7 @@ class Frames:
         return sent.code if self._protocol.close_rcvd is None and sent is not None else None
 
     def feed(self, data: bytes) -> list[Message]:
-        """Parses bytes and returns the messages they complete; `data_to_send` has the replies."""
+        """Parses bytes and returns the messages they complete; `answers` has the replies."""
         protocol = self._protocol
         protocol.receive_data(data)
         messages: list[Message] = []
@@ -121,33 +123,30 @@ class Frames:
                 reason = f"compressed more than {self._ratio}-fold"
                 protocol.refuse(CloseCode.MESSAGE_TOO_BIG, reason)
         self.is_open, self.peer_closed = protocol.state is State.OPEN, protocol.eof_sent
+        self.answers = b"".join(protocol.data_to_send())
         return messages
-
-    def data_to_send(self) -> bytes:
-        """Returns the frames to send: answers to pings, to a close, and to protocol errors."""
-        return b"".join(self._protocol.data_to_send())
 
     def text(self, payload: bytes) -> bytes:
         """Returns the bytes of a text frame."""
         self._protocol.send_text(payload)
-        return self.data_to_send()
+        return b"".join(self._protocol.data_to_send())
 
     def binary(self, payload: bytes) -> bytes:
         """Returns the bytes of a binary frame."""
         self._protocol.send_binary(payload)
-        return self.data_to_send()
+        return b"".join(self._protocol.data_to_send())
 
     def ping(self) -> bytes:
         """Returns the bytes of a ping, which the client must answer."""
         self._protocol.send_ping(b"")
-        return self.data_to_send()
+        return b"".join(self._protocol.data_to_send())
 
     def close(self, code: int, reason: str) -> bytes:
         """Returns the bytes of a close frame; a reason that is too long is cut."""
         cut = reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
         self._protocol.send_close(code, cut)
         self.is_open = False
-        return self.data_to_send()
+        return b"".join(self._protocol.data_to_send())
 
     def _collect(self, frame: Frame, messages: list[Message]) -> None:
         self._inflated_bytes += len(frame.data)

@@ -102,7 +102,11 @@ class Sender(HeldRequest):
                 try:
                     message = await anext(messages)
                 except StopAsyncIteration:
-                    self._end()
+                    self._is_done = True
+                    call = self._call
+                    if not call.ended:
+                        call.socket.connection.end(call)
+                        call.socket.flush_soon()
                     break
                 call = self._call
                 if self._send(call, message):
@@ -140,13 +144,6 @@ class Sender(HeldRequest):
         is_sent = call.socket.connection.send_message(call, prefix, body, end=False)
         call.socket.flush_soon()
         return is_sent
-
-    def _end(self) -> None:
-        self._is_done = True
-        call = self._call
-        if not call.ended:
-            call.socket.connection.end(call)
-            call.socket.flush_soon()
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
         """Waits until another call has been sent the kept messages; False if none can be."""

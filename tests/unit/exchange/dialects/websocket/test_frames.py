@@ -26,7 +26,7 @@ TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 def told(frames: Frames) -> int | None:
     """The close code that the client is told, or None."""
-    said = frames.data_to_send()
+    said = frames.answers
     at = said.find(b"\x88")
     return None if at < 0 else int.from_bytes(said[at + 2 : at + 4], "big")
 
@@ -102,7 +102,7 @@ def test_what_breaks_the_rules_ends_it(sent: bytes, code: int) -> None:
 def test_a_ping_is_answered_with_its_own_words() -> None:
     frames = Frames(200)
     frames.feed(frame(PING, b"who"))
-    assert frames.data_to_send() == b"\x8a\x03who"
+    assert frames.answers == b"\x8a\x03who"
 
 
 def test_a_close_is_answered_in_kind() -> None:
