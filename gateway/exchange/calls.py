@@ -371,7 +371,7 @@ class RequestLog:
         )
         for observer in self._observers:
             observer.ended(record)
-        record.forget_headers()
+        record.fields = None  # a record that waits for its spans would keep them in memory
 
 
 def _own(request_id: str, trace: Trace | None) -> Metadata:

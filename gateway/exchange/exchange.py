@@ -14,7 +14,6 @@ from typing import Any, Final
 from gateway.audit import ORIGIN
 from gateway.call import Call, Code, StatusError
 from gateway.config.grammar import SECRET_START
-from gateway.config.limits import Limits
 from gateway.exchange.dialects.dialect import Dialect, RouteMatch
 from gateway.exchange.dialects.websocket.handshake import move_token_to_header
 from gateway.exchange.site import Site
@@ -35,19 +34,19 @@ class Exchange(Responder):
     """Answers requests from one site."""
 
     def __init__(self, site: Site) -> None:
-        self.site = site
-        """The site that answers new requests; it may be replaced at any time."""
         self._ids = RequestIds()
+        self.site = site
 
     @property
-    def limits(self) -> Limits:
-        """The limits that apply to a new connection."""
-        return self.site.limits
+    def site(self) -> Site:
+        """The site that answers new requests; it may be replaced at any time."""
+        return self._site
 
-    @property
-    def speaks_websocket(self) -> bool:
-        """True if a request can become a WebSocket."""
-        return self.site.speaks_websocket
+    @site.setter
+    def site(self, site: Site) -> None:
+        """Replaces the site, for new requests and new connections."""
+        self._site = site
+        self.limits, self.speaks_websocket = site.limits, site.speaks_websocket
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Returns the response to a request; a failure becomes a response too.
@@ -63,7 +62,7 @@ class Exchange(Responder):
 
         It opens no call and waits for nothing, so it needs no task.
         """
-        site = self.site
+        site = self._site
         route = site.rest.stored.get(request.path) if site.rest.stored else None
         if route is None or site.checks_reads:
             return None
@@ -88,7 +87,7 @@ class Exchange(Responder):
 
     async def _answer(self, request: Request) -> Response:
         started_s = _now_s()
-        site = self.site
+        site = self._site
         dialect: Dialect = site.websocket if request.wants_websocket else site.rest
         match: RouteMatch | None = None
         gone: asyncio.CancelledError | None = None
@@ -140,7 +139,7 @@ class Exchange(Responder):
 
         The parser or a check of the head refused it, so it has no `Request` yet.
         """
-        site = self.site
+        site = self._site
         # Log only a path: an absolute request target can contain a password.
         request = Request(method, path if path.startswith("/") else "", fields, peer)
         request.id, request.http_version = self._ids.choose(None), ""

@@ -12,15 +12,10 @@ class Responder:
 
     # A class and no protocol: as machine code, a call of a protocol costs several times as much.
 
-    @property
-    def limits(self) -> Limits:
-        """The limits that apply to a new connection."""
-        raise NotImplementedError
-
-    @property
-    def speaks_websocket(self) -> bool:
-        """True if a request can become a WebSocket."""
-        raise NotImplementedError
+    limits: Limits
+    """The limits that apply to a new connection."""
+    speaks_websocket: bool
+    """True if a request can become a WebSocket."""
 
     def answer(self, request: Request) -> Awaitable[Response]:
         """Returns the response to a request; a failure becomes a response too.

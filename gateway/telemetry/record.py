@@ -67,7 +67,6 @@ class Record:
 
     # A plain class, because a dataclass takes several times as long to create.
     __slots__ = (
-        "_fields",
         "at_s",
         "attempts",
         "back_end_failed",
@@ -76,6 +75,7 @@ class Record:
         "client",
         "code",
         "duration_s",
+        "fields",
         "first_byte_s",
         "host",
         "http_version",
@@ -144,19 +144,12 @@ class Record:
         self.http_version, self.first_byte_s = http_version, first_byte_s
         self.back_end_failed = back_end_failed
         self.host = fields.host
-        self._fields: NamedFields | None = fields
+        self.fields: NamedFields | None = fields  # None after all observers: see `RequestLog`
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The header fields of the request, by name; none are left after `forget_headers`."""
-        return {} if self._fields is None else self._fields.by_name
-
-    def forget_headers(self) -> None:
-        """Lets go of the header fields, after all observers have received the record.
-
-        A record that waits for its spans to be encoded would keep them in memory.
-        """
-        self._fields = None
+        """The header fields of the request, by name, as long as there are `fields`."""
+        return {} if self.fields is None else self.fields.by_name
 
 
 class Observer(Protocol):

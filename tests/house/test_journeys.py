@@ -122,4 +122,4 @@ async def test_a_websocket_has_a_short_way() -> None:
                 await socket.send_str("")  # no more messages
                 assert (await socket.receive()).type.name == "TEXT"
 
-        assert_short(await shortest(discuss), Journey(49, 203, 160))
+        assert_short(await shortest(discuss), Journey(48, 190, 158))

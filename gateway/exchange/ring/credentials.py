@@ -59,8 +59,8 @@ def _has_token(query: str) -> bool:
 
 def is_authorized_twice(fields: HeaderFields) -> bool:
     """True if there is more than one `Authorization` header."""
-    # A head of known lines has each role once at most; a plain one has no such header.
-    return fields.is_parsed and not fields.is_plain and fields.count(b"authorization") > 1
+    # A head of known lines has each role once at most.
+    return fields.is_parsed and fields.count(b"authorization") > 1
 
 
 def refuse_doubled_credentials(fields: HeaderFields) -> None:
@@ -69,7 +69,8 @@ def refuse_doubled_credentials(fields: HeaderFields) -> None:
     Raises:
         StatusError: INVALID_ARGUMENT.
     """
-    if is_authorized_twice(fields):
+    # A plain head has none.
+    if not fields.is_plain and is_authorized_twice(fields):
         raise unclear("the Authorization header was sent twice; expected it once")
 
 

@@ -56,16 +56,8 @@ class HttpProtocol(ServingConnection):
     """One client connection; without `eof_received`, a half-close ends it as a disconnect does."""
 
     __slots__ = (
-        "_body",
-        "_head_since_s",
-        "_idle_since_s",
-        "_incoming",
-        "_over_rate",
-        "_port",
-        "_rate",
-        "_reader",
-        "_responder",
-        "_upgrade_data",
+        *("_body", "_head_since_s", "_idle_since_s", "_incoming", "_over_rate", "_port", "_rate"),
+        *("_reader", "_responder", "_upgrade_data"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, responder: Responder, port: Port) -> None:
@@ -176,7 +168,10 @@ class HttpProtocol(ServingConnection):
     def _enqueue(self, received: Sequence[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
         self._incoming = received[-1][2]
-        if self._closing or (not self._is_serving and self._answers_at_once(received[0])):
+        if self._closing:
+            return
+        first = received[0]
+        if first[1] is PLAIN_MESSAGE and not self._is_serving and self._answers_at_once(first):
             return
         self._queue.extend(received)
         if not self._is_serving:
@@ -187,7 +182,7 @@ class HttpProtocol(ServingConnection):
     def _answers_at_once(self, received: ReceivedRequest) -> bool:
         """Answers a plain request of an idle connection without its task, if that need not wait."""
         request, message, body = received
-        if message is not PLAIN_MESSAGE or self.writing_paused or not isinstance(request, Request):
+        if self.writing_paused or not isinstance(request, Request):
             return False
         if self._port.is_draining or (response := self._responder.answer_at_once(request)) is None:
             return False

@@ -202,10 +202,16 @@ class RequestReader:
                 received.append((error, head, body))
             else:
                 received.append((request, head, body))
-        last = received[-1]
-        self._note_rest(data, last[1], last[2])
+        _, head, body = received[-1]
+        self._unfinished = self._body = None
+        if not body.is_eof():
+            self._body, self._taken_bytes = body, body.total_bytes
+            # The parser has refused a length that is no number, and one beside chunks.
+            self._stated_bytes = int(head.headers.get(_CONTENT_LENGTH, "0"))
+        elif not data.endswith(b"\r\n\r\n"):
+            self._note_unfinished(after_last_head(data)[body.total_bytes :])
         if len(received) == 1 and not is_upgraded:
-            self._is_at_rest = _ends_with_request(data, last[1], last[2])
+            self._is_at_rest = _ends_with_request(data, head, body)
         return received, is_upgraded, early
 
     @property
@@ -241,19 +247,6 @@ class RequestReader:
             if self._unfinished is None:
                 self._unfinished = UnfinishedHead()
             self._unfinished.add(data)
-
-    def _note_rest(self, data: bytes, head: Head, body: BodySource) -> None:
-        """Notes what follows the last complete head of a piece."""
-        self._unfinished = self._body = None
-        if not body.is_eof():
-            self._body, self._taken_bytes = body, body.total_bytes
-            # The parser has refused a length that is no number, and one beside chunks.
-            self._stated_bytes = int(head.headers.get(_CONTENT_LENGTH, "0"))
-        elif not data.endswith(b"\r\n\r\n"):
-            rest = after_last_head(data)[body.total_bytes :]
-            if rest:
-                self._unfinished = UnfinishedHead()
-                self._unfinished.add(rest)
 
     def _fail(self, data: bytes, error: HttpProcessingError) -> None:
         """Raises `error`; at the end of the head, if it is only too large."""

@@ -98,7 +98,9 @@ class AccessLines:
         if self._style.text:
             return self._text(record, SEVERITIES[severity], mask_credentials(path)).encode()
         rest = self._end if is_sampled else ',"gateway.slow":true' if is_slow else ""
-        rest = self._rest(record, rest)
+        has_more = record.query or record.cache_result or record.attempts or self._headers
+        if has_more or record.principal is not None or record.split is not None:
+            rest = self._rest(record, rest)
         about, agent = self._about(record, severity), self._agents.get(record.user_agent)
         if agent is None:
             agent = self._agent(record.user_agent)
@@ -124,7 +126,7 @@ class AccessLines:
         return self._line(record, about, path, agent, rest)
 
     def _rest(self, record: Record, rest: str) -> str:
-        """Returns the members at the end of a line, which most lines have only a few of."""
+        """Returns the members at the end of a line, which most lines have not, or only a few."""
         if record.query:
             rest += f',"url.query":{quoted(_query(record.query, record.binding))}'
         if record.cache_result:

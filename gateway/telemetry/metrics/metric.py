@@ -127,7 +127,9 @@ class CellWriter:
         self._cells = file.cells
         module = native_module()
         self._native: Any = Cells(file.cells) if module is None else module.Cells(file.cells)
-        file.flushes.append(self._native.flush)
+        self.flush: Callable[[], None] = self._native.flush
+        """Adds to the cells what was counted, but not yet added to them."""
+        file.flushes.append(self.flush)
 
     def child(self, metric: Metric, values: Sequence[str]) -> int:
         """Returns the index of the first cell of a child, which is created if there is none."""

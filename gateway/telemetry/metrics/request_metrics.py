@@ -76,7 +76,23 @@ class RequestMetrics(CompiledObserver):
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
-        children = self._children(record)
+        binding, last = record.binding, self._last
+        route = "" if binding is None else binding.rule.template
+        is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
+        # Mostly it is that of the request before: no text is hashed, and no object is made.
+        children = last.children
+        if (
+            children is None
+            or not is_usual
+            or record.status != last.status
+            or record.code is not last.code
+            or route is not last.route
+            or record.method is not last.method
+        ):
+            children = self._find(record, route)
+            if is_usual and record.method in _METHODS:
+                last.route, last.method, last.children = route, record.method, children
+                last.status, last.code = record.status, record.code
         children.observe(
             record.duration_s,
             # As floats: the native module takes an integer in a slower way.
@@ -96,29 +112,6 @@ class RequestMetrics(CompiledObserver):
         if at is None:
             at = self._splits[split] = self._writer.child(self._split_calls, split)
         self._writer.add(at)
-
-    def _children(self, record: Record) -> _Children:
-        binding, last = record.binding, self._last
-        route = "" if binding is None else binding.rule.template
-        is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
-        # Mostly it is that of the request before: no text is hashed, and no object is made.
-        known = last.children
-        if (
-            known is not None
-            and is_usual
-            and (
-                record.status == last.status
-                and record.code is last.code
-                and route is last.route
-                and record.method is last.method
-            )
-        ):
-            return known
-        children = self._find(record, route)
-        if is_usual and record.method in _METHODS:
-            last.route, last.method, last.children = route, record.method, children
-            last.status, last.code = record.status, record.code
-        return children
 
     def _find(self, record: Record, route: str) -> _Children:
         # Nested, and with one number for status and code: the hash of a tuple costs more.

@@ -17,7 +17,7 @@ from gateway.telemetry.metrics.definitions import (
     MEMORY,
     WEBSOCKETS,
 )
-from gateway.telemetry.metrics.metric import Kind, Metric
+from gateway.telemetry.metrics.metric import Histogram, Kind, Metric
 from gateway.telemetry.metrics.metrics import Metrics
 
 _EVERY_S: Final = 0.25
@@ -62,9 +62,7 @@ class Sampler:
         self._load = load
         self._census = census
         self._endpoints_at: dict[tuple[str, str], int] = {}
-        lag = metrics.metric(LOOP_LAG)
-        self._lag_edges = [float(edge) for edge in lag.edges]
-        self._lag_at = writer.child(lag, ())
+        self._note_lag = Histogram(writer, metrics.metric(LOOP_LAG)).note
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._websockets_at = writer.child(WEBSOCKETS, ())
@@ -83,12 +81,12 @@ class Sampler:
         """Ends the sampling, after a last sample."""
         self._timer.cancel()
         self._sample()
-        self._writer.file.flush()
+        self._writer.flush()
 
     def _tick(self) -> None:
         now_s = time.monotonic()
-        self._writer.observe(self._lag_at, self._lag_edges, max(0.0, now_s - self._due_s))
-        self._writer.file.flush()
+        self._note_lag(max(0.0, now_s - self._due_s))
+        self._writer.flush()
         self._ticks += 1
         if self._ticks % _TICKS == 0:
             self._sample()

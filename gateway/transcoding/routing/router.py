@@ -286,7 +286,7 @@ class Router(Generic[T]):
         Leaves reached with a verb come before the others.
         """
         whole = with_slashes(path) if self._options.splits_escaped else path
-        trimmed = self._trimmed(whole)
+        trimmed = self._trimmed(whole) if whole.endswith("/") else whole
         raw = trimmed.split("/")
         is_plain = path.startswith("/") and _is_plain(whole)
         texts = raw if is_plain else decode_segments(raw, allow_nul=self._options.allow_nul)

@@ -32,6 +32,8 @@ class MessageDecoder:
         self._read = read
         self.count = 0
         """The number of messages so far."""
+        self.default: bytes | None = url or None
+        """The message of a stream without messages; None if the URL has no values, or one came."""
 
     def decode(self, payload: bytes) -> bytes:
         """Decodes the next message to wire bytes.
@@ -40,15 +42,12 @@ class MessageDecoder:
             StatusError: INVALID_ARGUMENT that names the message by its number, from 1.
         """
         self.count += 1
+        self.default = None
         try:
             wire = self._read(payload)
         except StatusError as error:
             raise numbered(error, self.count) from None
         return wire + self._url if self.count == 1 else wire
-
-    def default_message(self) -> bytes | None:
-        """Returns the message of a stream without messages, or None if the URL has no values."""
-        return self._url if self._url and not self.count else None
 
 
 class RequestStreamDecoder(Protocol):
@@ -103,9 +102,8 @@ class FramedStreamDecoder:
     def finish(self) -> Iterator[bytes]:
         """Yields the last message, or the default message of an empty stream."""
         yield from self._decoded(self._deframer.finish())
-        default = self._decoder.default_message()
-        if default is not None:
-            yield default
+        if self._decoder.default is not None:
+            yield self._decoder.default
 
     def _decoded(self, payloads: Iterator[bytes]) -> Iterator[bytes]:
         decoder = self._decoder

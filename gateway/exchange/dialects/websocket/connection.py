@@ -156,9 +156,8 @@ class WebSocket:
             in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
             if not in_turn:
                 await asyncio.sleep(0)
-        default = decoder.default_message()
-        if default is not None:
-            yield default
+        if decoder.default is not None:
+            yield decoder.default
 
     async def message(
         self, decode: Callable[[bytes], bytes], on_admitted: Callable[[], None]

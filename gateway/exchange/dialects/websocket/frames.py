@@ -115,8 +115,23 @@ class Frames:
         elif self.piece_bytes < self._max_piece_bytes and len(data) == self.piece_bytes:
             self.piece_bytes *= 2
         for event in events:
-            if isinstance(event, Frame) and event.opcode in _DATA:
-                self._collect(event, messages)
+            if not isinstance(event, Frame) or event.opcode not in _DATA:
+                continue
+            self._inflated_bytes += len(event.data)
+            if event.opcode is not Opcode.CONT:
+                self._is_text = event.opcode is Opcode.TEXT
+            if self._parts is not None:
+                self._parts += event.data
+            elif not event.fin:
+                self._parts = bytearray(event.data)
+            if event.fin:
+                payload = bytes(event.data if self._parts is None else self._parts)
+                self._parts = None
+                if self._is_text and not (payload.isascii() or _is_utf8(payload)):
+                    # RFC 6455 section 8.1.
+                    protocol.refuse(CloseCode.INVALID_DATA, _NOT_UTF8)
+                else:
+                    messages.append(Message(payload, self._is_text))
         if self._is_compressed:
             self._received_bytes += len(data)
             if self._inflated_bytes > self._received_bytes * self._ratio + _RATIO_FREE_BYTES:
@@ -148,23 +163,10 @@ class Frames:
         self.is_open = False
         return b"".join(self._protocol.data_to_send())
 
-    def _collect(self, frame: Frame, messages: list[Message]) -> None:
-        self._inflated_bytes += len(frame.data)
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
-        if self._parts is not None:
-            self._parts += frame.data
-        elif not frame.fin:
-            self._parts = bytearray(frame.data)
-        if not frame.fin:
-            return
-        payload = bytes(frame.data if self._parts is None else self._parts)
-        self._parts = None
-        if self._is_text and not payload.isascii():
-            try:
-                payload.decode()
-            except UnicodeDecodeError:
-                # RFC 6455 section 8.1.
-                self._protocol.refuse(CloseCode.INVALID_DATA, _NOT_UTF8)
-                return
-        messages.append(Message(payload, self._is_text))
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

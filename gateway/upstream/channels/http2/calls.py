@@ -78,21 +78,27 @@ class RpcCall(Stream[ResponseHeaders]):
 
     def on_headers(self, headers: ResponseHeaders, *, ended: bool) -> None:
         """Takes headers, or the trailers that close the call."""
-        if self.started:
-            if ended:
-                self._on_trailers(headers)
-            else:
-                self._finish(of_breach(self.upstream))
-        elif headers.is_grpc:
+        is_first = not self.started
+        if headers.is_grpc:
             self.started = True
-            if ended:
-                self._on_trailers(headers)
-            else:
+        if not self.started:
+            if ended or not headers.interim:
+                self._finish(status.of_stranger(self.upstream, headers))
+        elif not ended:
+            if is_first:
                 self._encoding = headers.encoding
                 self._due_bytes = headers.content_length
                 self.metadata.extend(headers.metadata)
-        elif ended or not headers.interim:
-            self._finish(status.of_stranger(self.upstream, headers))
+            else:
+                self._finish(of_breach(self.upstream))
+        elif headers.grpc_status != 0:
+            trailers = list(headers.metadata)
+            self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
+        elif self._begun or self._due_bytes > 0:
+            self._finish(of_breach(self.upstream))
+        else:
+            self.trailers.extend(headers.metadata)
+            self._finish(None)
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Cuts messages out of the body."""
@@ -187,16 +193,6 @@ class RpcCall(Stream[ResponseHeaders]):
             self.socket.flush_soon()
         if self._share is not None:
             self._share.give_back()
-
-    def _on_trailers(self, headers: ResponseHeaders) -> None:
-        if headers.grpc_status != 0:
-            trailers = list(headers.metadata)
-            self._finish(status.of_trailers(self.upstream, headers, self.metadata, trailers))
-        elif self._begun or self._due_bytes > 0:
-            self._finish(of_breach(self.upstream))
-        else:
-            self.trailers.extend(headers.metadata)
-            self._finish(None)
 
     def _cut(self, data: bytes) -> None:
         if not self.started:
