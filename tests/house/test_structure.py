@@ -16,7 +16,7 @@ TESTS = ROOT / "tests"
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 50
 # What they are today: they may fall, and not grow.
-MOST_EDGES_A_MODULE = 3.5
+MOST_EDGES_A_MODULE = 3.79
 DEEPEST_CHAIN_OF_IMPORTS = 20
 
 Imports = Mapping[str, frozenset[str]]
@@ -108,7 +108,8 @@ def depth(graph: Imports) -> int:
 
 def test_modules_know_few_others() -> None:
     graph = imports()
-    full = [name for name in graph if len((ROOT / name.replace(".", "/")).parts)]
+    # Empty files of packages would make the average smaller.
+    full = [name_of(file) for file in files() if file.read_text().strip()]
     assert sum(len(graph[name]) for name in full) / len(full) <= MOST_EDGES_A_MODULE
 
 
