@@ -23,7 +23,7 @@ from gateway.exchange.ring.filters import filter_checks
 from gateway.exchange.ring.grpc_status import GrpcStatus
 from gateway.exchange.ring.key_places import key_checks
 from gateway.exchange.ring.ring import RequestCheck, ResponseHook, Ring
-from gateway.exchange.ring.security_headers import IsSecure, SecurityHeaders
+from gateway.exchange.ring.security_headers import SecurityHeaders
 from gateway.exchange.site import Site
 from gateway.http.forwarded import Forwarding
 from gateway.interceptors.cache.fills import CallCache
@@ -223,9 +223,8 @@ def _ring(
     hooks: list[ResponseHook] = []
     of_options: list[RequestCheck] = []
     if config.security_headers.enabled:
-        secure: IsSecure | bool = config.tls is not None
-        if config.forwarded.trusted_proxies:
-            secure = forwarding.is_secure
+        told_by_proxies = forwarding.is_secure if config.forwarded.trusted_proxies else None
+        secure = told_by_proxies or config.tls is not None
         hooks.append(SecurityHeaders(config.security_headers, secure))
     if config.cors.origins:
 
