@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, Refused, StatusError
 from gateway.trace_context import Trace
@@ -21,6 +23,7 @@ RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Deadline:
     """The instant, on the monotonic clock, after which the reply is no longer wanted."""
 

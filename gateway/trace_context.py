@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from gateway.status import Code
 
 SAMPLED: Final = 0x01
@@ -58,6 +60,7 @@ class Parent:
         return int(self.flags, 16)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Trace:
     """The place of one request in its trace: the span of the request, and that of its call.
 

@@ -73,9 +73,8 @@ class RequestMessage:
     def line(self) -> tuple[str, str, str] | None:
         """Returns the request line of a GET or HEAD without a body; None for other requests."""
         request = self._request
-        if request.method not in _READS or request.body is not None:
-            return None
-        if request.fields.content_type is not None:
+        has_body = request.body is not None or request.fields.content_type is not None
+        if has_body or request.method not in _READS:
             return None
         return request.method, request.path, request.query
 
@@ -171,10 +170,15 @@ class RequestHead(CallHead):
             block = b""
         else:
             value = request.id.encode("ascii")
-            size = len(value)
-            block += _ID_STARTS[size] + value if size < LONG else _ID_START + string(value)
-            if trace is not None:
-                block = b"".join((block, _TRACEPARENT_START, trace.text))
+            if len(value) < LONG:
+                start = _ID_STARTS[len(value)]
+            else:
+                start, value = _ID_START, string(value)
+            # All parts in one step: each `+` would copy what is before it.
+            if trace is None:
+                block = b"".join((block, start, value))
+            else:
+                block = b"".join((block, start, value, _TRACEPARENT_START, trace.text))
                 if trace.state:
                     block += _TRACESTATE_START + string(trace.state.encode("ascii"))
         self._is_encoded, self.encoded = True, block

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from multidict import CIMultiDict, CIMultiDictProxy, istr
+from mypy_extensions import mypyc_attr
 
 from gateway.transcoding.metadata import Metadata, MetadataRules
 
@@ -71,6 +72,7 @@ class HeaderName:
         """True if other requests may have the same line, and it is not secret."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class HeaderLine:
     """One line of a request's head: immutable, so that requests can share it."""
 
@@ -186,6 +188,7 @@ class HeadForm:
         return blocks
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class HeaderFields:
     """Header fields, as received and by name.
 
@@ -193,8 +196,7 @@ class HeaderFields:
     because most requests need only the attributes.
 
     Requests of one connection share one instance while their fields stay equal, as with most
-    clients. This avoids a tenth of the cost of a small request. So nothing here may depend on
-    a single request.
+    clients. So nothing here may depend on a single request.
     """
 
     __slots__ = (
@@ -303,12 +305,11 @@ class HeaderFields:
         if self.is_parsed:
             return self.by_name.get(lower_name.decode())
         if self.form is not None and self._different is not None:
-            line = self.form.line(lower_name, self._different)
-            return None if line is None else line.text
-        if self._lines is not None:
-            for line in self._lines:
-                if line.name.lower == lower_name:
-                    return line.text
+            found = self.form.line(lower_name, self._different)
+            return None if found is None else found.text
+        for line in self._lines or ():
+            if line.name.lower == lower_name:
+                return line.text
         return None
 
     def count(self, lower_name: bytes) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from gateway.call import Attempt, Code, Principal, Trace
 from gateway.telemetry.masking import PathMasks
 from gateway.transcoding.binding import Binding
@@ -53,6 +55,7 @@ class NamedFields(Protocol):
         ...
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Record:
     """One ended request, unmasked: an observer must mask it before it shows it.
 

@@ -31,7 +31,8 @@ class Measure:
         self._open = open_durations
         self._upstream = upstream
         self._opened: dict[Code, AddDuration] = {}
-        self._last: tuple[Code, AddDuration] | None = None
+        self._last_code: Code | None = None
+        self._add_last: AddDuration | None = None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on, to channels that do not tell how calls end."""
@@ -67,13 +68,14 @@ class Measure:
     def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         now_s = _now_s()
         if self._open is not None:
-            last = self._last
             # Mostly a call ends as the one before: a comparison costs less than a look-up.
-            if last is None or last[0] is not code:
-                if code not in self._opened:
-                    self._opened[code] = self._open(code)
-                last = self._last = code, self._opened[code]
-            last[1](now_s - started_s)
+            add = self._add_last
+            if add is None or code is not self._last_code:
+                add = self._opened.get(code)
+                if add is None:
+                    add = self._opened[code] = self._open(code)
+                self._last_code, self._add_last = code, add
+            add(now_s - started_s)
         if trace is not None and self._upstream is not None:
             trace.note_call(self._upstream, code, started_s, now_s)
 

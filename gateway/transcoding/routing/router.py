@@ -19,6 +19,8 @@ the number of nodes limits the cost of a search, for any path.
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 from gateway.status import StatusError
 from gateway.transcoding.routing.captures import Decode, compile_captures
 from gateway.transcoding.routing.differences import no_match, path_difference
@@ -42,6 +44,7 @@ T = TypeVar("T")
 ANY_METHOD: Final = "*"
 
 
+@mypyc_attr(free_list_len=1)  # mypyc takes no generic class as acyclic
 class Match(Generic[T]):
     """The target that serves a request, and the decoded values of its template's variables."""
 
