@@ -15,15 +15,17 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.http2.headers import LENGTHS, LONG, literal_start, string
 from gateway.policy.deadlines import Deadlines
-from gateway.status import Code, invalid_argument
 from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.http_body import is_http_body
-from gateway.transcoding.media import JSON, preferred
+from gateway.transcoding.media import JSON, Code, invalid_argument, preferred
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.streams.framing import Framing, choose_framing
+
+__all__ = ["CallFactory", "RequestHead", "RequestLog", "RequestMessage", "RouteMatch"]
+__all__ += ["refuse_needless_body"]
 
 _READS: Final = ("GET", "HEAD")
 
