@@ -10,15 +10,15 @@ from typing import Any, NoReturn, Protocol
 from mypy_extensions import mypyc_attr
 
 from gateway.schema.catalog import Method
-from gateway.status import Attempt, Code, Refused, StatusError
+from gateway.status import Attempt, Code, Refused, StatusError, invalid_argument
 from gateway.trace_context import Trace
 from gateway.transcoding.call_head import CallHead, Metadata
 
-# With the types of other modules that a call is made of: its users need no other import for them.
+# With the types that a call is made of, and its errors: its users need no other import for them.
 __all__ = ["Attempt", "CallHead", "Code", "Metadata", "Method", "Refused", "StatusError", "Trace"]
 __all__ += ["Call", "CallMetadata", "Certificate", "Check", "Deadline", "Forms", "Handler"]
 __all__ += ["Interceptor", "MessageSource", "Principal", "Reply", "RequestBytes", "RequestLine"]
-__all__ += ["chain"]
+__all__ += ["chain", "invalid_argument"]
 RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""
 

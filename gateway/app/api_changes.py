@@ -2,13 +2,12 @@
 
 from typing import Any, Final, NamedTuple
 
-from gateway.config.model import Config
+from gateway.config.model import Config, StartUpError
 from gateway.exchange.site import Site
 from gateway.schema.catalog import Schema
 from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
 from gateway.schema.used_files import used_files
-from gateway.status import StartUpError
 
 _MOST_BINDINGS: Final = 2000
 """The most routes of which documents are compared: it takes up to two seconds of CPU, beside which

@@ -7,7 +7,6 @@ from google.protobuf.empty_pb2 import Empty
 
 from gateway.app.credentials import Credentials
 from gateway.call import Call, Certificate
-from gateway.config.model import Config
 from gateway.endpoints.docs.document import (
     Known,
     Readers,
@@ -25,7 +24,7 @@ from gateway.openapi.listing import list_operations
 from gateway.openapi.visibility import Visibility
 from gateway.policy.effective import Policies
 from gateway.schema.catalog import Method, Schema, Source
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import Config, Transcoder
 
 _READING: Final = Method(
     *("gateway", "OpenApi", Empty.DESCRIPTOR, Empty.DESCRIPTOR),

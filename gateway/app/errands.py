@@ -12,10 +12,9 @@ from gateway.app.api_changes import Described, document_of
 from gateway.app.store_errands import run_store_errand, store_errand, wanted_reset
 from gateway.audit import Audit
 from gateway.auth.names import MalformedError
-from gateway.endpoints.admin.endpoints import failure
+from gateway.endpoints.admin.endpoints import Code, StatusError, failure
 from gateway.endpoints.admin.operations import RESET, Errand, ErrandDone
 from gateway.schema.used_files import used_files
-from gateway.status import Code, StatusError
 from gateway.stores.base import StoreUnavailableError
 from gateway.stores.shared import SharedStores
 

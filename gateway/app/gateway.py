@@ -12,8 +12,13 @@ from gateway.app.open_site import OpenSite
 from gateway.app.readings import PartsReadings
 from gateway.app.site import open_site
 from gateway.call import Interceptor
-from gateway.config.model import Config
-from gateway.endpoints.admin.operations import MOST_ENDPOINTS, EndpointRow, ReloadReport
+from gateway.endpoints.admin.operations import (
+    MOST_ENDPOINTS,
+    Config,
+    EndpointRow,
+    Exposition,
+    ReloadReport,
+)
 from gateway.endpoints.health import Health
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.health_path import HealthCheckedExchange
@@ -21,19 +26,19 @@ from gateway.listeners.movable import MovableListener, open_movable_listener
 from gateway.listeners.sockets import Sockets
 from gateway.schema.used_files import schema_hash
 from gateway.stores.shared import SharedStores
-from gateway.telemetry.logs.opening import Logs, open_logs
+from gateway.telemetry.logs.opening import Logs, Observer, open_logs
 from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.definitions import LOST_LINES, LOST_TRACES, RELOADS
-from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metric import Metric
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.push import open_push
 from gateway.telemetry.metrics.sampling import Sampler
 from gateway.telemetry.recent_failures import RecentFailures
-from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces, open_traces
 from gateway.transcoding.transcoder import Transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
+
+__all__ = ["Changed", "Config", "Gateway", "open_gateway"]
 
 Changed = Callable[[Collection[str], Collection[str]], None]
 """Takes the paths and tags of stored replies that a call has changed."""

@@ -18,9 +18,8 @@ from gateway.app.file_limit import fit_connections
 from gateway.app.open_site import OpenSite
 from gateway.app.route_changes import route_changes
 from gateway.config.limits import Limits
-from gateway.config.model import Config
 from gateway.config.process_settings import process_changes, why_not_in_one_process
-from gateway.endpoints.admin.operations import ReloadReport
+from gateway.endpoints.admin.operations import Config, ReloadReport
 from gateway.exchange.exchange import Exchange
 from gateway.http.messages import Request
 from gateway.status import Code, StartUpError, StatusError

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from gateway.exchange.site import Site
 from gateway.interceptors.cache.fills import CallCache
-from gateway.schema.catalog import Schema
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import Schema, Transcoder
 from gateway.upstream.pool import Pool
 
 

@@ -14,7 +14,6 @@ from gateway.app.guards import Guards, takes_keys
 from gateway.app.open_site import OpenSite
 from gateway.app.schema_loading import load_schema
 from gateway.call import Handler, Interceptor
-from gateway.config.model import Config
 from gateway.config.selectors import check_selector
 from gateway.endpoints.metrics import PATH, metrics_endpoint
 from gateway.exchange.endpoints import EndpointRegistry
@@ -42,16 +41,14 @@ from gateway.policy.effective import (
     with_timeouts,
     without_policy,
 )
-from gateway.policy.options import PolicyError
-from gateway.schema.catalog import Method, Schema
+from gateway.policy.options import Method, PolicyError, Schema
 from gateway.stores.shared import SharedStores
-from gateway.telemetry.logs.opening import Logs
+from gateway.telemetry.logs.opening import Logs, Observer
 from gateway.telemetry.metrics.definitions import FILTERED, IDEMPOTENT, RATE_LIMITED
 from gateway.telemetry.metrics.metrics import Metrics
-from gateway.telemetry.record import Observer
 from gateway.telemetry.traces.opening import Traces
 from gateway.transcoding.binding import path_to
-from gateway.transcoding.transcoder import Transcoder, build_transcoder
+from gateway.transcoding.transcoder import Config, Transcoder, build_transcoder
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.pool import Pool, open_pool
 

@@ -11,6 +11,10 @@ from google.rpc.error_details_pb2 import RetryInfo
 from gateway.call import Call, Principal
 from gateway.status import Code, RefusedAlike, StartUpError, StatusError, invalid_argument
 
+__all__ = ["Principal", "StatusError"]
+__all__ += ["BEARER", "MUST_ASK", "AuthError", "Authenticator", "Challenge", "MustAsk"]
+__all__ += ["cannot_check", "no_credential", "unauthenticated", "unclear"]
+
 _RETRY_AFTER_S = 1
 
 

@@ -11,7 +11,6 @@ from gateway.audit import NO_AUDIT
 from gateway.cli.annotation_warnings import annotation_warnings
 from gateway.cli.document_notes import document_notes
 from gateway.cli.worker_figures import worker_figures
-from gateway.config.model import Config
 from gateway.config.upstreams import Upstream
 from gateway.endpoints.admin.admission import read_token
 from gateway.interceptors.loading import load_interceptors
@@ -21,14 +20,12 @@ from gateway.listeners.tls import TlsContexts
 from gateway.policy.effective import Policies, effective_policies, summary, without_policy
 from gateway.process.event_loop import run
 from gateway.process.worker_count import check_shared
-from gateway.schema.catalog import Schema
-from gateway.status import Code, StartUpError, StatusError
-from gateway.stores.opening import PATIENCE_S, StoreUnavailableError, is_remote
+from gateway.stores.opening import PATIENCE_S, StartUpError, StoreUnavailableError, is_remote
 from gateway.stores.shared import SETTINGS, SharedStores
 from gateway.telemetry.logs.opening import NO_LOGS, check_log_files, open_logs
-from gateway.transcoding.binding import Binding, Diagnostic, plan_routes
+from gateway.transcoding.binding import Binding, Diagnostic, Schema, plan_routes
 from gateway.transcoding.reachability import never_reached
-from gateway.transcoding.transcoder import RulesError, build_transcoder
+from gateway.transcoding.transcoder import Code, Config, RulesError, StatusError, build_transcoder
 from gateway.upstream.pool import Reports, open_pool
 from gateway.upstream.reflection import NoReflectionError, ask_health
 

@@ -9,8 +9,7 @@ import typer
 
 from gateway.cli.messages import say
 from gateway.config.descriptions import describe_settings
-from gateway.config.loader import load_config
-from gateway.config.model import Config
+from gateway.config.loader import Config, load_config
 
 
 def config_command(

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from gateway.cli.documents import document_of
 from gateway.cli.messages import say
 from gateway.cli.protos import import_folders
-from gateway.config.loader import load_config
-from gateway.config.model import Config
+from gateway.config.loader import Config, load_config
 from gateway.schema.places import Elements, elements_of
 from gateway.schema.sources import DescriptorFiles
 from gateway.status import StartUpError

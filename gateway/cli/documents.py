@@ -1,10 +1,9 @@
 """Builds the OpenAPI document of a configuration."""
 
 from gateway.cli.checks import read_schema
-from gateway.config.model import Config
 from gateway.openapi.document import build_document, with_version
 from gateway.policy.effective import effective_policies
-from gateway.transcoding.transcoder import build_transcoder
+from gateway.transcoding.transcoder import Config, build_transcoder
 
 
 def document_of(config: Config, version: str = "") -> dict[str, object]:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.flags import configured
+from gateway.cli.flags import Config, configured
 from gateway.cli.messages import visible
-from gateway.config.model import Config
 
 
 @configured

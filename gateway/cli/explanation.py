@@ -8,10 +8,14 @@ from heapq import nsmallest
 from gateway.cli.checks import read_schema
 from gateway.cli.going_to import upstreams_of
 from gateway.cli.nearest import distance
-from gateway.config.model import Config
-from gateway.status import StartUpError, StatusError
 from gateway.transcoding.binding import KNOWN_METHODS, Binding
-from gateway.transcoding.transcoder import Transcoder, build_transcoder
+from gateway.transcoding.transcoder import (
+    Config,
+    StartUpError,
+    StatusError,
+    Transcoder,
+    build_transcoder,
+)
 
 _ORIGIN = re.compile(r"https?://[^/?#]+(?=/)", re.IGNORECASE)
 _NOT_IN_TARGETS = re.compile(r"[^!-~]|#")

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.messages import fail, say
-from gateway.config.loader import load_config
-from gateway.config.model import Config
+from gateway.config.loader import Config, load_config
 from gateway.config.routing import OnConflict
+
+__all__ = ["Config", "configured", "read_settings"]
 
 
 def read_settings(  # noqa: PLR0917 - one parameter for each flag

@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.flags import configured
+from gateway.cli.flags import Config, configured
 from gateway.cli.messages import say, visible
 from gateway.cli.route_lines import route_lines
 from gateway.cli.tables import print_table
-from gateway.config.model import Config
 
 _ANY_WIDTH = 1000
 """The columns if the output is no terminal: other programs need lines that are not folded."""

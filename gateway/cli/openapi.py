@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.flags import configured
-from gateway.config.model import Config
+from gateway.cli.flags import Config, configured
 from gateway.config.openapi import OpenApiVersion
 
 

@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.cli.flags import configured
+from gateway.cli.flags import Config, configured
 from gateway.cli.messages import fail, say
-from gateway.config.model import Config
 from gateway.process.aiohttp_parts import load_in_parts
 from gateway.process.announcements import are_in_log
 from gateway.process.event_loop import run

@@ -14,8 +14,7 @@ from gateway.audit import Audit
 from gateway.auth.names import MalformedError
 from gateway.auth.secrets import begins_as_secret
 from gateway.cli.messages import say
-from gateway.config.loader import load_config
-from gateway.config.model import Config
+from gateway.config.loader import Config, load_config
 from gateway.status import StartUpError
 from gateway.stores.base import Store, StoreUnavailableError
 

@@ -5,9 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gateway.config.filters import HeaderName
+from gateway.config.filters import HeaderName, Section, Words
 from gateway.config.patterns import REGEX, compile_pattern
-from gateway.config.sections import Section, Words
 
 ANY = "*"
 # A serialized origin (RFC 6454 section 6.2): scheme, host, and a port other than the default.

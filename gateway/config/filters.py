@@ -8,6 +8,8 @@ from gateway.config.grammar import TOKEN
 from gateway.config.patterns import Pattern
 from gateway.config.sections import Network, Section, Words
 
+__all__ = ["FilterRule", "HeaderName", "HttpMethod", "MediaType", "Network", "Section", "Words"]
+
 
 def _media_type(text: str) -> str:
     if not text.startswith("regex:") and (";" in text or "/" not in text):

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.filters import HeaderName
-from gateway.config.sections import Section
+from gateway.config.filters import HeaderName, Section
 
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _NOT_OURS = {"connection", "content-length", "content-type", "date", "trailer", "transfer-encoding"}

@@ -16,14 +16,17 @@ from pydantic import ValidationError
 
 from gateway.config.kinds import TOP, converted, find, keys
 from gateway.config.merging import merge
-from gateway.config.model import Config
+from gateway.config.model import Config, StartUpError
 from gateway.config.opentelemetry import read_opentelemetry
 from gateway.config.origins import origins
 from gateway.config.secret_sources import secret_files
 from gateway.config.watched import states_of, watched_files
 from gateway.config.wording import ENVIRONMENT, FLAGS, PREFIX, Layer, error_lines
 from gateway.config.yaml_text import Plain, Steps, YamlError, core_value, read_yaml
-from gateway.status import StartUpError
+
+__all__ = ["Config"]
+__all__ += ["DEFAULT_FILE", "ConfigError", "Say", "Settings", "VariableError", "is_service_link"]
+__all__ += ["load_config", "read_section", "read_variables", "service_links"]
 
 # Variables that Kubernetes sets for a service whose name begins with `gateway`
 # (kubernetes.io/docs/concepts/services-networking/service, "Environment variables").

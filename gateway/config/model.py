@@ -50,7 +50,9 @@ from gateway.config.tracing import TracingOptions
 from gateway.config.upstreams import Upstream, check_fallbacks
 from gateway.config.validation import Validation
 from gateway.config.websocket import WebSocketOptions
-from gateway.status import ErrorShape
+from gateway.status import ErrorShape, StartUpError
+
+__all__ = ["Config", "StartUpError"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ from typing import Final
 
 from gateway.status import StartUpError
 
+__all__ = ["StartUpError"]
+__all__ += ["EVERYTHING", "SelectorError", "check_selector", "complaint", "covers", "matches"]
+__all__ += ["matches_service", "names_service"]
+
 EVERYTHING: Final = "*"
 _GRAMMAR = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?:\.\*)?")
 _NEAREST = 3

@@ -11,6 +11,7 @@ from gateway.config.limits import Limits
 from gateway.embedding.aiohttp_connection import UpgradedConnection
 from gateway.embedding.embedded import (
     EmbeddedGateway,
+    Exchange,
     answer,
     end,
     header_fields,
@@ -18,12 +19,17 @@ from gateway.embedding.embedded import (
     with_heartbeats,
 )
 from gateway.embedding.heads import ReceivedHead
-from gateway.exchange.exchange import Exchange
-from gateway.http.connection import StreamBrokenError
-from gateway.http.messages import BodyStream, HeaderFields, Response, Takeover
+from gateway.http.messages import (
+    BodyStream,
+    Code,
+    HeaderFields,
+    Response,
+    StatusError,
+    StreamBrokenError,
+    Takeover,
+)
 from gateway.listeners.http1.body import too_large
 from gateway.listeners.http1.response_bytes import http_date, response_bytes
-from gateway.status import Code, StatusError
 
 _DECODED = b"content-encoding"
 """aiohttp decompresses bodies, and leaves this field."""

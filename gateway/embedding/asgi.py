@@ -7,11 +7,16 @@ from gateway.embedding.asgi_body import Incoming
 from gateway.embedding.asgi_head import checked_request, head_of, peer_of
 from gateway.embedding.asgi_socket import carry
 from gateway.embedding.asgi_types import Message, Receive, Scope, Send
-from gateway.embedding.embedded import EmbeddedGateway, answer, end, header_fields, with_heartbeats
+from gateway.embedding.embedded import (
+    EmbeddedGateway,
+    Exchange,
+    answer,
+    end,
+    header_fields,
+    with_heartbeats,
+)
 from gateway.embedding.heads import ReceivedHead
-from gateway.exchange.exchange import Exchange
-from gateway.http.messages import BodyStream, HeaderFields, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import BodyStream, Code, HeaderFields, Response, StatusError
 
 _OPEN_IT = (
     "serve it with a server that sends lifespan events (uvicorn: --lifespan on), or, if it is "

@@ -5,11 +5,10 @@ import asyncio
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
-from gateway.config.limits import Limits
 from gateway.embedding.asgi_types import Message, Receive
 from gateway.http.messages import Request
 from gateway.listeners.http1.body import IncomingBody
-from gateway.listeners.http1.request_head import timed_out
+from gateway.listeners.http1.request_head import Limits, timed_out
 
 _BUFFER_BYTES = 64 * 1024
 

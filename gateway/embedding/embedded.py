@@ -13,6 +13,9 @@ from gateway.exchange.exchange import Exchange
 from gateway.http.messages import BodyStream, Request, Response, Takeover
 from gateway.telemetry.logs.opening import open_logs
 
+__all__ = ["Exchange"]
+__all__ += ["EmbeddedGateway", "answer", "end", "header_fields", "raise_failure", "with_heartbeats"]
+
 _SWEEP_S = 0.25
 """The time after which the client's and the gateway's deadlines are looked at again."""
 _OVERDUE_AFTER_S = 0.25  # first wait for the more precise DEADLINE_EXCEEDED of the back end

@@ -7,9 +7,9 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.grammar import is_token
-from gateway.config.limits import Limits
 from gateway.http.messages import Request, origin_form
 from gateway.listeners.http1.request_head import (
+    Limits,
     asks_for_websocket,
     awaits_continue,
     check_request_line,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.http.compression import accepts_gzip, gzipped
-from gateway.http.messages import Endpoint, Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, Endpoint, Request, Response, StatusError
 from gateway.telemetry.metrics.exposition import Exposition
 
 PATH: Final = "/metrics"

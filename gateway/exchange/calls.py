@@ -15,15 +15,17 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.http2.headers import LENGTHS, LONG, literal_start, string
 from gateway.policy.deadlines import Deadlines
-from gateway.status import Code, invalid_argument
 from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.http_body import is_http_body
-from gateway.transcoding.media import JSON, preferred
+from gateway.transcoding.media import JSON, Code, invalid_argument, preferred
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.request import RequestDecoder
 from gateway.transcoding.streams.framing import Framing, choose_framing
+
+__all__ = ["CallFactory", "RequestHead", "RequestLog", "RequestMessage", "RouteMatch"]
+__all__ += ["refuse_needless_body"]
 
 _READS: Final = ("GET", "HEAD")
 
@@ -270,9 +272,8 @@ class CallFactory:
         rules = self._rules_of_proxies if is_trusted else self._rules
         # Entity tags are changed on their way.
         encodes = not (is_trusted or fields.is_conditional)
-        is_made_now = fields.is_conditional or (
-            (is_trusted or fields.is_parsed) and method not in self._stored
-        )
+        is_read = is_trusted or fields.is_parsed
+        is_made_now = fields.is_conditional or (is_read and method not in self._stored)
         call = Call(
             method,
             source,
@@ -289,10 +290,7 @@ class CallFactory:
         return call
 
     def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
-        """Returns the metadata for a request's header fields, and caches it with them if possible.
-
-        Conditional requests are not cached: see below.
-        """
+        """Returns the metadata for a request's header fields, and caches it with them if possible."""
         fields = request.fields
         own = _own(request.id, request.trace)
         if fields.metadata is not None:

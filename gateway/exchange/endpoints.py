@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.http.messages import Endpoint, Endpoints, Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, Endpoint, Endpoints, Request, Response, StatusError
 
 
 class EndpointRegistry:

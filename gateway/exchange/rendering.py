@@ -11,7 +11,6 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.call import Forms, Metadata, Reply
-from gateway.config.model import Config
 from gateway.exchange.unreadable import log_unreadable
 from gateway.http.compression import is_compressible
 from gateway.http.entity_tags import tag_representation
@@ -25,10 +24,9 @@ from gateway.status import (
     StatusError,
     UnreadableReplyError,
 )
-from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRules
 from gateway.transcoding.response import Encoder
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import Config, RouteMatch, Transcoder
 
 logger = logging.getLogger("gateway")
 

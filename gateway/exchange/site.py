@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.call import Handler, Method
-from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.parts import DialectParts
@@ -13,11 +12,10 @@ from gateway.exchange.dialects.rest_streams import RestStreams
 from gateway.exchange.dialects.websocket.dialect import WebSocketDialect
 from gateway.exchange.endpoints import EndpointRegistry
 from gateway.exchange.rendering import Rendering
-from gateway.exchange.ring.ring import Ring
+from gateway.exchange.ring.ring import Request, Ring
 from gateway.exchange.traces import RequestTraces
 from gateway.http.client_certificate import certificates_of
 from gateway.http.forwarded import Forwarding
-from gateway.http.messages import Request
 from gateway.policy.deadlines import Deadlines
 from gateway.policy.effective import Policies, tagged_methods
 from gateway.telemetry.record import Observer, PathMasks
@@ -26,7 +24,7 @@ from gateway.trace_context import FIELDS
 from gateway.transcoding.baggage import BAGGAGE
 from gateway.transcoding.metadata import MetadataRules
 from gateway.transcoding.streams.framing import offered_framings
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import Config, Transcoder
 
 _NO_RING: Final = Ring()
 _ENDLESS: Final = 1 << 60

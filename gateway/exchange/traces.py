@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.http.header_fields import TRACESTATE, HeaderFields
-from gateway.http.messages import Request
+from gateway.http.messages import Request, Trace
 from gateway.telemetry.traces.starting import TraceStarter
-from gateway.trace_context import Trace
 
 _TRACESTATE: Final = b"tracestate"
 

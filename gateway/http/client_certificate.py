@@ -5,10 +5,9 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 
-from gateway.call import Certificate
 from gateway.config.auth import AuthOptions
 from gateway.http.forwarded import Forwarding
-from gateway.http.messages import Request
+from gateway.http.messages import Certificate, Request
 
 CertificateOf = Callable[[Request], Certificate | None]
 

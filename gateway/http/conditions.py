@@ -10,8 +10,7 @@ from typing import Final
 
 from gateway.config.grammar import http_date_s
 from gateway.http.entity_tags import is_of_same_message, selects
-from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, Request, Response, StatusError
 
 _TAG_BYTES: Final = 12
 # RFC 9110 section 15.4.5: fields that describe content are left out, except these two.

@@ -5,13 +5,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from typing import Final, Protocol
 
 from gateway.call import Attempt, Certificate, Code, Forms, Principal, Reply, StatusError, Trace
-from gateway.http.connection import SocketConnection
+from gateway.http.connection import SocketConnection, StreamBrokenError, StreamConnection
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.sent_lines import MOST_CHARACTERS, KeptHeads, SentHead
 
-# With the header fields, which a request is made of.
-__all__ = ["NO_FIELDS", "Body", "BodyStream", "Endpoint", "Endpoints", "HeaderFields", "Headers"]
-__all__ += ["OpenCall", "Request", "Response", "ResponseForm", "Takeover", "origin_form"]
+# With all that a request and a response are made of, and the errors of those that handle them.
+__all__ = ["NO_FIELDS", "Certificate", "Code", "HeaderFields", "SocketConnection", "StatusError"]
+__all__ += ["Body", "BodyStream", "Endpoint", "StreamBrokenError", "StreamConnection", "Trace"]
+__all__ += ["Endpoints", "Headers", "OpenCall", "Request", "Response", "ResponseForm", "Takeover"]
+__all__ += ["origin_form"]
 Headers = list[tuple[str, str]]
 
 _OK: Final = Code.OK

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 
 from gateway.config.limits import Limits
-from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response
-from gateway.status import StatusError
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, Response, StatusError
 
 
 class Responder:

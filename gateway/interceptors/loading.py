@@ -10,8 +10,7 @@ from typing import Any
 
 from gateway.call import Call, Handler, Interceptor, Method, Reply
 from gateway.config.extensions import InterceptorOptions
-from gateway.config.selectors import complaint, matches
-from gateway.status import StartUpError
+from gateway.config.selectors import StartUpError, complaint, matches
 from gateway.telemetry.metrics.metrics import Metrics
 from gateway.telemetry.metrics.own_metrics import InterceptorMetrics
 

@@ -18,10 +18,9 @@ from multidict import CIMultiDict
 
 from gateway.config.grammar import is_token
 from gateway.exchange.endpoints import EndpointRegistry
-from gateway.http.messages import HeaderFields, Request, Response, origin_form
+from gateway.http.messages import Code, HeaderFields, Request, Response, StatusError, origin_form
 from gateway.listeners.callers import Caller, caller_of
 from gateway.listeners.sockets import copy_of
-from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
 

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.openapi.annotated_schemas import stated_example
-from gateway.openapi.comments import Json
+from gateway.openapi.annotated_schemas import Json, stated_example
 
 _WORDS: Final = ("summary", "description", "externalDocs", "operationId", "tags", "deprecated")
 _SAID: Final = frozenset({"extensions", "responses", "parameters", *_WORDS})

@@ -10,6 +10,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.openapi.comments import Json
 
+__all__ = ["Json"]
+__all__ += ["FORMATS", "add_limits", "add_words", "field_example", "kind_of", "message_example"]
+__all__ += ["schema_words", "stated_example"]
+
 FORMATS: Final[Mapping[str, str]] = {"UUID4": "uuid", "IPV4": "ipv4", "IPV6": "ipv6"}
 """The formats of `google.api.field_info` that JSON Schema knows."""
 _WORDS: Final = ("title", "description", "externalDocs", "deprecated", "readOnly", "writeOnly")

@@ -19,8 +19,7 @@ from google.protobuf.json_format import MessageToDict
 
 from gateway.config.yaml_text import YamlError, read_yaml, resolved
 from gateway.openapi.annotated_operations import operation_words
-from gateway.openapi.annotated_schemas import FORMATS, kind_of, schema_words
-from gateway.openapi.comments import Json
+from gateway.openapi.annotated_schemas import FORMATS, Json, kind_of, schema_words
 from gateway.openapi.option_reading import option_reader
 
 _FILE, _SERVICE, _METHOD = "FileOptions", "ServiceOptions", "MethodOptions"

@@ -6,9 +6,8 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.config.query import QueryOptions
-from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import RECORD
-from gateway.openapi.schemas import Schemas, Use
+from gateway.openapi.schemas import Json, Schemas, Texts, Use
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES

@@ -17,14 +17,13 @@ from gateway.config.openapi import OpenApiOptions, OpenApiVersion
 from gateway.openapi.annotated_operations import annotate_operation
 from gateway.openapi.annotations import document_words, read_annotations
 from gateway.openapi.bodies import Bodies
-from gateway.openapi.comments import Json, Texts
 from gateway.openapi.errors import error_responses, error_schemas, failures
 from gateway.openapi.operations import describe_operation
 from gateway.openapi.parameters import Parameters
 from gateway.openapi.paths import OpenApiPath, openapi_path, resource_names
 from gateway.openapi.request_headers import Etags, RequestHeaders
 from gateway.openapi.rules import Rules
-from gateway.openapi.schemas import Schemas
+from gateway.openapi.schemas import Json, Schemas, Texts
 from gateway.openapi.security import Security
 from gateway.openapi.tags import Tags
 from gateway.openapi.visibility import Visibility

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.openapi.annotated_schemas import field_example, message_example
-from gateway.openapi.comments import Json
+from gateway.openapi.annotated_schemas import Json, field_example, message_example
 from gateway.schema.field_behavior import behavior
 from gatewayapi.v1 import openapi_pb2
 

@@ -10,13 +10,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.query import QueryOptions
 from gateway.openapi.behavior import mark
-from gateway.openapi.comments import Json, Texts
 from gateway.openapi.examples import add_checked_example, add_stated_example
 from gateway.openapi.paths import OpenApiPath
-from gateway.openapi.schemas import Schemas, Use
+from gateway.openapi.schemas import Json, Schemas, Texts, Use
 from gateway.schema.field_behavior import behavior
-from gateway.transcoding.binding import WHOLE, Binding
-from gateway.transcoding.fields import FieldPath
+from gateway.transcoding.binding import WHOLE, Binding, FieldPath
 from gateway.transcoding.text_values import has_members, value_reader
 
 _DEEPEST = 5

@@ -14,10 +14,8 @@ from typing import Any, Final
 from google.api import resource_pb2
 from google.protobuf.descriptor import FileDescriptor
 
-from gateway.schema.catalog import Method
 from gateway.schema.field_behavior import behavior
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.fields import FieldPath
+from gateway.transcoding.binding import Binding, FieldPath, Method
 from gateway.transcoding.routing.template import DeepWildcard, Literal, Segment, Variable
 
 _RESOURCE: Final[Any] = resource_pb2.resource

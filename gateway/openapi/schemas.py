@@ -34,6 +34,8 @@ from gateway.openapi.values import default, map_keys, or_number, scalar, strict_
 from gateway.openapi.visibility import Visibility
 from gateway.schema.field_behavior import behavior
 
+__all__ = ["Json", "Schemas", "Texts", "Use"]
+
 _NO_FIELDS: frozenset[int] = frozenset()
 
 

@@ -10,8 +10,7 @@ from typing import Final
 from gateway.config.auth import AuthOptions
 from gateway.config.credentials import CredentialKind, JwtIssuer
 from gateway.openapi.comments import Json
-from gateway.policy.options import MethodPolicy
-from gateway.schema.catalog import Method
+from gateway.policy.options import Method, MethodPolicy
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path

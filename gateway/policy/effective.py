@@ -5,11 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from google.protobuf.descriptor import Descriptor
 
 from gateway.config.deadlines import DeadlineOptions, DeadlineRule
-from gateway.config.policy import PolicyRule
 from gateway.config.selectors import complaint, matches
-from gateway.policy.options import MethodPolicy, PolicyError, declared_rules, merged
+from gateway.policy.options import (
+    Method,
+    MethodPolicy,
+    PolicyError,
+    PolicyRule,
+    Schema,
+    declared_rules,
+    merged,
+)
 from gateway.policy.reply_tags import TagMaker
-from gateway.schema.catalog import Method, Schema
 
 Policies = Mapping[Method, MethodPolicy]
 

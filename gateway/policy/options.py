@@ -21,9 +21,11 @@ from gateway.config.cache import CacheRule
 from gateway.config.idempotency import IdempotencyRule
 from gateway.config.kinds import shown
 from gateway.config.policy import PolicyRule, RateLimit, ScopesRule
-from gateway.schema.catalog import Method, Schema
-from gateway.status import StartUpError
+from gateway.schema.catalog import Method, Schema, StartUpError
 from gatewayapi.v1 import policy_pb2 as pb
+
+__all__ = ["Method", "PolicyRule", "Schema"]
+__all__ += ["MethodPolicy", "PolicyError", "declared_rules", "merged"]
 
 
 class PolicyError(StartUpError):

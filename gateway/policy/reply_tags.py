@@ -11,8 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.policy.options import PolicyError
-from gateway.schema.catalog import Method
+from gateway.policy.options import Method, PolicyError
 
 _PART: Final = re.compile(r"\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}|([!-z|~ ]+)", re.ASCII)
 _NO_TEXT: Final = (

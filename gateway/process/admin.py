@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.audit import Audit
-from gateway.config.model import Config
 from gateway.endpoints.admin.admission import Access
 from gateway.endpoints.admin.debug import debug_endpoints
 from gateway.endpoints.admin.endpoints import admin_endpoints, failure
 from gateway.endpoints.admin.errands import errand_endpoints
 from gateway.endpoints.admin.followed import followed_endpoint
-from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.operations import Config, Operations
 from gateway.endpoints.admin.page import PAGE_PATHS, page_endpoints
 from gateway.endpoints.admin.trail import AdminTrail
 from gateway.endpoints.metrics import PATH, metrics_endpoint

@@ -17,13 +17,10 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any, Final
 
-from gateway.config.model import Config
-from gateway.endpoints.admin.endpoints import json_response
-from gateway.endpoints.admin.operations import Operations
+from gateway.endpoints.admin.endpoints import Code, Request, Response, StatusError, json_response
+from gateway.endpoints.admin.operations import Config, Operations
 from gateway.endpoints.admin.shown_settings import shown_settings
-from gateway.http.messages import Request, Response
-from gateway.status import Code, StartUpError, StatusError
-from gateway.stores.opening import Store, StoreUnavailableError, make_store
+from gateway.stores.opening import StartUpError, Store, StoreUnavailableError, make_store
 
 TTL_S: Final = 30.0
 """A node that is silent for so long vanishes."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from socket import socket
 
-from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
     Details,
     Errand,
@@ -26,12 +25,15 @@ from gateway.endpoints.admin.operations import (
     WorkerState,
 )
 from gateway.process.inspection import Inspector
-from gateway.process.orders import Told
+from gateway.process.orders import Config, Told
 from gateway.process.own_admin import OwnAdmin, served_admin
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.levels import Levels
 from gateway.telemetry.logs.opening import Logs
+
+__all__ = ["Details", "Errand", "ErrandDone", "ReloadReport", "RouteRow", "StartUpError"]
+__all__ += ["OneProcess", "log_level", "operated"]
 
 logger = logging.getLogger("gateway")
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.config.model import Config
 from gateway.endpoints.admin.operations import (
+    Config,
     Details,
     Errand,
     ErrandDone,
@@ -18,6 +18,13 @@ from gateway.endpoints.admin.operations import (
 )
 from gateway.listeners.sockets import Sockets
 from gateway.telemetry.metrics.cells import MetricFiles
+
+__all__ = ["Config", "Details", "ErrandDone", "MetricFiles", "Sockets"]
+__all__ += ["CUT", "ONE_SIGNAL_S", "Answer", "Assignment", "Changed", "Cut", "Discard", "Drain"]
+__all__ += ["Failed", "Leaving", "LogRefusal", "LogReload", "Order", "Prepare", "Prepared"]
+__all__ += ["Question", "Refused", "ReloadAnswer", "ReloadOrder", "Report", "Retire", "SetLevel"]
+__all__ += ["SetReady", "StandIn", "Started", "Swap", "Swapped", "Table", "Tell", "Told"]
+__all__ += ["WantReload"]
 
 CUT: Final = 3
 """The exit code of a process that drained, but had to cut requests."""

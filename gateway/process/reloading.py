@@ -6,13 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gateway.app.gateway import Gateway
+from gateway.app.gateway import Config, Gateway
 from gateway.app.generations import Generation
-from gateway.config.model import Config
-from gateway.endpoints.admin.operations import ReloadReport, RouteRow
 from gateway.process import orders
-from gateway.process.one_process import OneProcess
-from gateway.status import StartUpError
+from gateway.process.one_process import OneProcess, ReloadReport, RouteRow, StartUpError
 from gateway.telemetry.event import about
 from gateway.transcoding.transcoder import Transcoder
 

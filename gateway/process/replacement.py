@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
-from gateway.config.model import Config
 from gateway.listeners.moved_sockets import close_others
-from gateway.process.orders import CUT, Cut, Retire, Table
+from gateway.process.orders import CUT, Config, Cut, Retire, Table
 from gateway.process.worker import Work, Worker
 from gateway.status import StartUpError
 

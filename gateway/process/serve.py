@@ -12,21 +12,17 @@ from importlib.metadata import version
 from typing import Any
 
 from gateway.app.file_limit import raise_file_limit
-from gateway.app.gateway import Gateway, open_gateway
-from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ReloadReport
-from gateway.listeners.sockets import Sockets
+from gateway.app.gateway import Config, Gateway, open_gateway
 from gateway.process.allocator import give_back_memory, give_back_now, keep_freed_memory
 from gateway.process.loop_watch import watch_loop
-from gateway.process.one_process import OneProcess, operated
-from gateway.process.orders import CUT, Assignment, Told, WantReload
+from gateway.process.one_process import Details, OneProcess, ReloadReport, StartUpError, operated
+from gateway.process.orders import CUT, Assignment, Sockets, Told, WantReload
 from gateway.process.reflection_watch import watch_reflection
 from gateway.process.reloading import Reloader
 from gateway.process.service_manager import ServiceManager
 from gateway.process.shutdown import Shutdown
 from gateway.process.signals import levels_by_signal, reload_when_told
 from gateway.process.watched import SupervisorLink
-from gateway.status import StartUpError
 from gateway.telemetry.event import about
 from gateway.telemetry.logs.opening import open_logs
 

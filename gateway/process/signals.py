@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from gateway.process.file_watch import FileWatch
-from gateway.process.one_process import OneProcess, log_level
-from gateway.status import StartUpError
+from gateway.process.one_process import OneProcess, StartUpError, log_level
 from gateway.telemetry.logs.levels import Levels
 
 

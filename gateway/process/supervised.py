@@ -12,17 +12,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from gateway.config.model import Config
 from gateway.endpoints.admin import operations
 from gateway.process.inbox import Inbox
-from gateway.process.orders import (
-    Answer,
-    Question,
-    SetLevel,
-    SetReady,
-    Tell,
-    Told,
-)
+from gateway.process.orders import Answer, Config, Question, SetLevel, SetReady, Tell, Told
 from gateway.process.pulse import LATE_S
 from gateway.status import Code, StartUpError, StatusError
 from gateway.telemetry.logs.levels import Levels

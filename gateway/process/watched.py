@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.app.gateway import Gateway
-from gateway.endpoints.admin.operations import Errand, ErrandDone
-from gateway.process.one_process import OneProcess
+from gateway.process.one_process import Errand, ErrandDone, OneProcess
 from gateway.process.orders import (
     Answer,
     Assignment,

@@ -12,18 +12,19 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
-from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, ErrandDone
-from gateway.listeners.sockets import Sockets
 from gateway.process.orders import (
     CUT,
     Answer,
     Assignment,
     Changed,
+    Config,
     Cut,
+    Details,
     Drain,
+    ErrandDone,
     Failed,
     Leaving,
+    MetricFiles,
     Prepared,
     Question,
     Refused,
@@ -32,6 +33,7 @@ from gateway.process.orders import (
     Retire,
     SetLevel,
     SetReady,
+    Sockets,
     StandIn,
     Started,
     Swapped,
@@ -40,7 +42,6 @@ from gateway.process.orders import (
     WantReload,
 )
 from gateway.process.pulse import LATE_S, HeartbeatReader
-from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.definitions import GAUGES
 
 Work = Callable[[Config, Assignment, Connection, Connection], None]

@@ -1,8 +1,7 @@
 """The number of workers, and settings that several of them could not share."""
 
-from gateway.config.model import Config
+from gateway.config.model import Config, StartUpError
 from gateway.process.cpus import usable_cpus
-from gateway.status import StartUpError
 
 
 def check_shared(config: Config) -> None:

@@ -7,10 +7,9 @@ module, too.
 import gc
 from multiprocessing.connection import Connection
 
-from gateway.config.model import Config
 from gateway.process.aiohttp_parts import load_in_parts
 from gateway.process.event_loop import run
-from gateway.process.orders import Assignment, Failed
+from gateway.process.orders import Assignment, Config, Failed
 from gateway.status import StartUpError
 
 

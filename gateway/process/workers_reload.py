@@ -12,9 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from gateway.config.model import Config
 from gateway.config.process_settings import process_changes
-from gateway.endpoints.admin.operations import ReloadReport
+from gateway.endpoints.admin.operations import Config, ReloadReport
 from gateway.process import orders
 from gateway.process.worker_count import check_shared
 from gateway.status import StartUpError

@@ -14,10 +14,12 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from gateway.config.selectors import complaint, matches, matches_service
+from gateway.config.selectors import StartUpError, complaint, matches, matches_service
 from gateway.schema.comments import NO_COMMENTS, Comments, collect_comments
 from gateway.schema.system_parameters import SystemParameter, SystemParameterRule
-from gateway.status import StartUpError
+
+__all__ = ["ByMethod", "HttpRule", "Method", "RuleOverrides", "Schema", "StartUpError"]
+__all__ += ["SchemaError", "Source", "build_schema", "files_of", "flatten"]
 
 T = TypeVar("T")
 

@@ -12,9 +12,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.stores import taken
-from gateway.stores.claims import ClaimStore
+from gateway.stores.claims import Claim, Claimed, ClaimState, ClaimStore
 from gateway.stores.nodes import NodeStore
 from gateway.stores.replies import ReplyStore
+
+__all__ = ["Claim", "ClaimState", "ClaimStore", "Claimed", "NodeStore", "ReplyStore"]
+__all__ += ["EXPIRED_KEYS_KEPT_S", "CounterStore", "Demand", "KeyRecord", "KeyStore", "Limit"]
+__all__ += ["Rotation", "SlidingWindow", "Store", "StoreUnavailableError", "Taken", "TokenBucket"]
+__all__ += ["TokenKind", "TokenRecord", "TokenStore", "instant"]
 
 
 class StoreUnavailableError(Exception):

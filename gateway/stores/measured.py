@@ -5,18 +5,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.stores.base import (
+    Claim,
+    Claimed,
+    ClaimStore,
     Demand,
     KeyRecord,
     Limit,
+    NodeStore,
+    ReplyStore,
     Rotation,
     Store,
     StoreUnavailableError,
     Taken,
     TokenRecord,
 )
-from gateway.stores.claims import Claim, Claimed, ClaimStore
-from gateway.stores.nodes import NodeStore
-from gateway.stores.replies import ReplyStore
 
 T = TypeVar("T")
 

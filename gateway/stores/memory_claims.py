@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.stores.base import StoreUnavailableError
-from gateway.stores.claims import Claim, Claimed, ClaimState
+from gateway.stores.base import Claim, Claimed, ClaimState, StoreUnavailableError
 
 _MOST_BYTES = 64 * 1024 * 1024
 # The memory that a claim takes besides its record.

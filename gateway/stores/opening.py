@@ -10,9 +10,10 @@ from gateway.status import StartUpError
 from gateway.stores.base import Store, StoreUnavailableError
 from gateway.stores.memory import MemoryStore
 
-# With what an opened store is, and how it fails.
+# With what an opened store is, and the errors of opening and using it.
 __all__ = [
     "PATIENCE_S",
+    "StartUpError",
     "Store",
     "StoreUnavailableError",
     "StoreUrlError",

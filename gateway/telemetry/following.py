@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.telemetry.shown_request import ShownRequest
 
+__all__ = ["ShownRequest"]
+__all__ += ["MOST_A_SECOND", "MOST_FOLLOWERS", "MOST_KEPT", "Follow", "Followed", "Following"]
+
 if TYPE_CHECKING:
     from gateway.telemetry.record import Record
 

@@ -9,8 +9,7 @@ from urllib.parse import unquote
 from google.protobuf.descriptor import Descriptor
 
 from gateway.config.grammar import LIKELY_SECRET
-from gateway.schema.catalog import Method
-from gateway.transcoding.binding import Binding
+from gateway.transcoding.binding import Binding, Method
 from gateway.transcoding.fields import FieldPath, FieldPathError, resolve
 from gateway.transcoding.routing.template import Literal, Template
 

@@ -3,10 +3,9 @@
 from collections import deque
 from typing import Final
 
-from gateway.telemetry.following import Following
+from gateway.telemetry.following import Following, ShownRequest
 from gateway.telemetry.masking import mask_credentials
 from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
-from gateway.telemetry.shown_request import ShownRequest
 
 MOST: Final = 50
 """The number of failures that are kept."""

@@ -36,6 +36,9 @@ from gateway.transcoding.routing.percent import (
 from gateway.transcoding.routing.router import Conflict, Match, Router, RouterBuilder
 from gateway.transcoding.routing.template import Template, TemplateError, Wildcard, parse_template
 
+__all__ = ["KNOWN_METHODS", "WHOLE", "Binding", "Diagnostic", "FieldPath", "Method", "Schema"]
+__all__ += ["RouteMatch", "Severity", "bind", "build_router", "path_to", "plan_routes", "summary"]
+
 WHOLE: Final = "*"
 
 _DECODE_MANY: Final = {

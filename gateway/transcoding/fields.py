@@ -8,9 +8,16 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.similar import nearest
-from gateway.status import invalid_argument
 from gateway.transcoding.text_values import has_members, value_reader
-from gateway.transcoding.wire import END_GROUP, GROUP, LENGTH, length_delimited, tag, varint
+from gateway.transcoding.wire import (
+    END_GROUP,
+    GROUP,
+    LENGTH,
+    invalid_argument,
+    length_delimited,
+    tag,
+    varint,
+)
 
 Encoder = Callable[[str], bytes]
 """Encodes text as wire bytes of the message in which a path starts; raises `StatusError`."""

@@ -11,9 +11,8 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
-from gateway.status import UnreadableReplyError
 from gateway.transcoding.media import OCTET_STREAM, Payload
-from gateway.transcoding.wire import length_delimited, length_prefix
+from gateway.transcoding.wire import UnreadableReplyError, length_delimited, length_prefix
 
 _MEDIA_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # A media type of up to 127 letters, with its length, or none; and the length of the data.

@@ -7,7 +7,12 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
-from gateway.status import Code, StatusError
+from gateway.status import Code, StatusError, invalid_argument
+
+__all__ = ["Code", "StatusError", "invalid_argument"]
+__all__ += ["ANY_TYPE", "JSON", "OCTET_STREAM", "PROTOBUF_TYPES", "URL_ENCODED", "Payload"]
+__all__ += ["is_among", "is_json", "media_type", "not_acceptable", "preferred", "unsupported"]
+__all__ += ["weights"]
 
 JSON: Final = "application/json"
 OCTET_STREAM: Final = "application/octet-stream"

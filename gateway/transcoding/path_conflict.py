@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.status import invalid_argument
 from gateway.transcoding.fields import FieldPath
-from gateway.transcoding.wire import last_value
+from gateway.transcoding.wire import invalid_argument, last_value
 
 ConflictCheck = Callable[[bytes | None, bytes, Sequence[bytes]], Sequence[bytes]]
 """Compares a body (its JSON, if it is JSON, and its wire bytes) with the wire bytes of captures.

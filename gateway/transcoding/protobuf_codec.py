@@ -10,8 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.status import Code, StatusError, invalid_argument
-from gateway.transcoding.wire import length_delimited, merged
+from gateway.transcoding.wire import Code, StatusError, invalid_argument, length_delimited, merged
 
 Transform = Callable[[bytes], bytes]
 """Converts an encoded message to the other encoding; raises `StatusError`."""

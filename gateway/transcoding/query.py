@@ -12,7 +12,6 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.query import Clash, Plus, QueryOptions
-from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.fields import (
     Encoder,
     FieldPath,
@@ -25,7 +24,7 @@ from gateway.transcoding.fields import (
 from gateway.transcoding.system_parameters import ParameterNames
 from gateway.transcoding.text_forms import shown
 from gateway.transcoding.text_values import has_members, value_reader
-from gateway.transcoding.wire import length_delimited
+from gateway.transcoding.wire import StatusError, invalid_argument, length_delimited
 
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 _MAP_ENTRY = re.compile(r"([^\[\]]+)\[(.*)\]", re.DOTALL)

@@ -7,7 +7,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.config.model import Config
 from gateway.config.resources import Immutable, OutputOnly, ResourceOptions, UpdateMask
 from gateway.schema.field_behavior import behavior
-from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.fields import SHORT, path_encoder, text_heads
@@ -30,7 +29,7 @@ from gateway.transcoding.streams.form import FormFields, form_fields, is_form, r
 from gateway.transcoding.system_parameters import parameter_names
 from gateway.transcoding.unwanted_fields import Remove, remover
 from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
-from gateway.transcoding.wire import length_prefix
+from gateway.transcoding.wire import Code, StatusError, invalid_argument, length_prefix
 
 _NO_MEMBERS = b"null"
 """The JSON of a body that is not there, for the inference of a mask."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from gateway.status import Code, StatusError
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
 from gateway.transcoding.http_body import is_http_body, read_http_body, view_of_data
 from gateway.transcoding.json.codec import Codec
-from gateway.transcoding.media import JSON, Payload
+from gateway.transcoding.media import JSON, Code, Payload, StatusError
 from gateway.transcoding.selections import Selection, members_of, read_selection
 from gateway.transcoding.wire import merged
 

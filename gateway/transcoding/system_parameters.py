@@ -15,8 +15,7 @@ from urllib.parse import unquote_plus
 from google.protobuf.descriptor import Descriptor
 
 from gateway.schema.system_parameters import SystemParameter
-from gateway.status import invalid_argument
-from gateway.transcoding.media import JSON, PROTOBUF_TYPES
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES, invalid_argument
 
 _SIGN: Final = "$"
 _ALT, _FIELDS, _PRETTY, _ERRORS = "alt", "fields", "prettyPrint", ".xgafv"

@@ -11,15 +11,7 @@ from typing import Final
 
 from gateway.config.model import Config
 from gateway.schema.catalog import Method, Schema
-from gateway.status import (
-    ERROR_MEDIA_TYPE,
-    Code,
-    ErrorShape,
-    RefusedAlike,
-    StartUpError,
-    StatusError,
-    status_bytes,
-)
+from gateway.status import ERROR_MEDIA_TYPE, ErrorShape, RefusedAlike, StartUpError, status_bytes
 from gateway.transcoding.binding import Binding, Diagnostic, RouteMatch, Severity, plan_routes
 from gateway.transcoding.failures import FailureWriter, safely
 from gateway.transcoding.json.codec import Codec
@@ -27,7 +19,9 @@ from gateway.transcoding.media import (
     JSON,
     PROTOBUF_TYPES,
     URL_ENCODED,
+    Code,
     Payload,
+    StatusError,
     media_type,
     not_acceptable,
     preferred,
@@ -57,6 +51,9 @@ from gateway.transcoding.system_parameters import (
     ParameterNames,
     parameter_names,
 )
+
+__all__ = ["Code", "Config", "Plan", "RouteMatch", "Schema", "StartUpError", "StatusError"]
+__all__ += ["RulesError", "Transcoder", "build_transcoder"]
 
 _MOST_FORMS: Final = 256
 """The number of encoders in other forms that are kept, and that of refusals."""

@@ -9,8 +9,16 @@ from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.status import invalid_argument
-from gateway.transcoding.wire import GROUP, LENGTH, length_delimited, read_size, read_tag, skip, tag
+from gateway.transcoding.wire import (
+    GROUP,
+    LENGTH,
+    invalid_argument,
+    length_delimited,
+    read_size,
+    read_tag,
+    skip,
+    tag,
+)
 
 IsUnwanted = Callable[[FieldDescriptor], bool]
 """Selects the fields to remove."""

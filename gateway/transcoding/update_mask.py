@@ -12,10 +12,8 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.schema.field_behavior import behavior
-from gateway.status import invalid_argument
-from gateway.transcoding.binding import Binding
-from gateway.transcoding.fields import FieldPath
-from gateway.transcoding.wire import fields, length_delimited
+from gateway.transcoding.binding import Binding, FieldPath
+from gateway.transcoding.wire import fields, invalid_argument, length_delimited
 
 InferMask = Callable[[bytes, bytes], bytes]
 """Makes the wire bytes of a mask, from a JSON body and the wire bytes that the query sets.

@@ -3,6 +3,8 @@
 Concatenating two encoded messages merges them: the later singular value wins, nested messages
 merge, repeated fields append (protobuf encoding guide, "Last One Wins"). The values of the URL are
 added to a request this way.
+
+Its users fail with `UnreadableReplyError` for a reply, and with `invalid_argument` for a request.
 """
 
 import struct
@@ -11,7 +13,14 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.status import UnreadableReplyError
+from gateway.status import Code, StatusError, UnreadableReplyError, invalid_argument
+
+__all__ = ["Code", "StatusError", "UnreadableReplyError", "invalid_argument"]
+__all__ += ["ALL", "END_GROUP", "FIXED", "FIXED32", "FIXED64", "GROUP", "INTEGERS", "LENGTH"]
+__all__ += ["MAX_DEPTH", "MESSAGES", "SIGNED", "UNSIGNED", "VARINT", "ZIGZAG", "IntegerType"]
+__all__ += ["MalformedError", "fields", "fixed", "last_value", "length_delimited", "length_prefix"]
+__all__ += ["merged", "read_size", "read_tag", "read_varint", "short_heads", "signed_varint"]
+__all__ += ["skip", "tag", "time_message", "varint", "wire_type_of", "zigzag"]
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 ALL: Final = (VARINT, FIXED64, LENGTH, GROUP, FIXED32)

@@ -11,8 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Call, CallMetadata, Metadata, Method, Reply, RequestBytes
-from gateway.status import Attempt, Code, StatusError
+from gateway.call import Attempt, Call, CallMetadata, Metadata, Method, Reply, RequestBytes
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
     PREVIOUS_ATTEMPTS,
@@ -27,7 +26,7 @@ from gateway.upstream.channels.failures import (
 )
 from gateway.upstream.channels.http2.calls import UnaryCall
 from gateway.upstream.endpoints import Endpoints, Member
-from gateway.upstream.interfaces import EndpointReport
+from gateway.upstream.interfaces import Code, EndpointReport, StatusError
 from gateway.upstream.measure import Measure
 from gateway.upstream.repeats import UNWATCHED, NotRepeated, Repeats, WatchRepeats
 from gateway.upstream.resolving import Refresh

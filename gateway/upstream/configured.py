@@ -13,22 +13,26 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from gateway.call import Reply, RequestBytes
 from gateway.config.grpc_service_config import (
     ServiceConfig,
     read_service_config,
     service_config_in,
 )
 from gateway.files import read_file
-from gateway.schema.catalog import ByMethod, Method
-from gateway.status import Code, StartUpError, StatusError
+from gateway.schema.catalog import ByMethod, Method, StartUpError
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import Progress, Unprocessed, late_before_sending
 from gateway.upstream.interfaces import (
     AroundUpstream,
     ChecksMethods,
+    Code,
+    Progress,
+    Reply,
+    RequestBytes,
+    StatusError,
+    Unprocessed,
     UpstreamCall,
     UpstreamChannel,
+    late_before_sending,
 )
 from gateway.upstream.resolving import Refresh
 

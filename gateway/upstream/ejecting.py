@@ -11,14 +11,18 @@ from typing import Protocol
 
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.call import CallMetadata, Method, Reply
+from gateway.call import CallMetadata, Code, Method, Reply, StatusError
 from gateway.config.outliers import FailureCode, OutlierOptions
-from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import AnyRequest, BackendError, ConnectionLost, Unprocessed
-from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.channels.failures import (
+    AnyRequest,
+    BackendError,
+    ConnectionLost,
+    Unprocessed,
+    UnreadableReplyError,
+)
 from gateway.upstream.health import CheckedChannel
-from gateway.upstream.interfaces import EndpointChannel
+from gateway.upstream.interfaces import Endpoint, EndpointChannel
 from gateway.upstream.outliers import Ejection, Outliers, Tally
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 from gateway.upstream.watched_messages import WatchedMessages

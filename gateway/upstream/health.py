@@ -12,12 +12,20 @@ from random import Random
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from gateway.call import CallMetadata, Code, Method, Reply, StatusError
 from gateway.config.health_checks import HealthCheckOptions
 from gateway.telemetry.event import about
-from gateway.upstream.channels.failures import AnyRequest, ConnectionLost
 from gateway.upstream.endpoint import Endpoint, HealthCheck, State
-from gateway.upstream.interfaces import Around, EndpointChannel
+from gateway.upstream.interfaces import (
+    AnyRequest,
+    Around,
+    CallMetadata,
+    Code,
+    ConnectionLost,
+    EndpointChannel,
+    Method,
+    Reply,
+    StatusError,
+)
 from gateway.upstream.own_calls import own_method, pause_s
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints
 

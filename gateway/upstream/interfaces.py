@@ -8,10 +8,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from gateway.call import Call, CallMetadata, Method, Reply, RequestBytes, StatusError
-from gateway.upstream.channels.failures import AnyRequest
-from gateway.upstream.endpoint import State
+from gateway.call import Call, CallMetadata, Code, Method, Reply, RequestBytes, StatusError
+from gateway.upstream.channels.failures import (
+    AnyRequest,
+    ConnectionLost,
+    LateAttempt,
+    Progress,
+    Unprocessed,
+    late_before_sending,
+    overloaded,
+    unreachable,
+)
+from gateway.upstream.endpoint import Endpoint, State
 from gateway.upstream.watched_messages import WatchedMessages
+
+__all__ = ["AnyRequest", "CallMetadata", "Code", "ConnectionLost", "Endpoint", "LateAttempt"]
+__all__ += ["Method", "Progress", "Reply", "RequestBytes", "State", "StatusError", "Unprocessed"]
+__all__ += ["WatchedMessages", "late_before_sending", "overloaded", "unreachable"]
+__all__ += ["Around", "AroundUpstream", "AroundWithEnds", "ChecksMethods", "EndpointChannel"]
+__all__ += ["EndpointReport", "Trailers", "UpstreamCall", "UpstreamChannel", "counting"]
 
 
 class EndpointChannel(Protocol):

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from gateway.call import Call, Deadline, Handler, Method, Reply, chain
 from gateway.upstream.attempts import Balanced
 from gateway.upstream.channels.channel import Channel
-from gateway.upstream.channels.failures import late_before_sending
-from gateway.upstream.interfaces import UpstreamChannel
+from gateway.upstream.interfaces import UpstreamChannel, late_before_sending
 from gateway.upstream.measure import Measure
 
 Clock = Callable[[], float]

@@ -6,14 +6,20 @@ A channel is wrapped only where a limit is set, so that others do not pay for it
 import time
 from collections.abc import Callable
 
-from gateway.call import Code, Reply, StatusError
-from gateway.upstream.channels.failures import overloaded
 from gateway.upstream.fullness import Fullness
 from gateway.upstream.gradient import Gradient
-from gateway.upstream.interfaces import AroundUpstream, UpstreamCall, UpstreamChannel
-from gateway.upstream.watched_messages import WatchedMessages
+from gateway.upstream.interfaces import (
+    AroundUpstream,
+    Code,
+    Reply,
+    StatusError,
+    UpstreamCall,
+    UpstreamChannel,
+    WatchedMessages,
+    overloaded,
+)
 
-__all__ = ["Gradient", "LimitedChannel"]
+__all__ = ["Fullness", "Gradient", "LimitedChannel"]
 
 
 class LimitedChannel(AroundUpstream):

@@ -8,9 +8,8 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.status import Code, StatusError
 from gateway.telemetry.event import about
-from gateway.transcoding.wire import length_delimited
+from gateway.transcoding.wire import Code, StatusError, length_delimited
 from gateway.upstream.interfaces import EndpointChannel
 from gateway.upstream.own_calls import own_method, pause_s
 

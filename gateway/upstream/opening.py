@@ -26,11 +26,10 @@ from gateway.upstream.configured import (
 )
 from gateway.upstream.ejecting import Ejector
 from gateway.upstream.endpoints import Endpoints
-from gateway.upstream.fullness import Fullness
 from gateway.upstream.health import CheckedChannel
 from gateway.upstream.hedging import Hedged
 from gateway.upstream.interfaces import EndpointChannel, UpstreamChannel
-from gateway.upstream.limiting import Gradient, LimitedChannel
+from gateway.upstream.limiting import Fullness, Gradient, LimitedChannel
 from gateway.upstream.pickers import Policy, policy_of
 from gateway.upstream.probes import Address, HealthCheckOptions, Probe
 from gateway.upstream.reporting import Reports

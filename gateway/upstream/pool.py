@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
-from gateway.config.selectors import EVERYTHING, check_selector, matches_service, names_service
+from gateway.config.selectors import (
+    EVERYTHING,
+    StartUpError,
+    check_selector,
+    matches_service,
+    names_service,
+)
 from gateway.config.upstreams import ChannelKind, Upstream
-from gateway.status import StartUpError
 from gateway.upstream.balancing import SETTINGS_ONLY, Balancing
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.named_files import check_tls_files, content_of

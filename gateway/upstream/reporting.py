@@ -8,8 +8,7 @@ from random import Random
 
 from gateway.config.load_reports import LoadReportOptions
 from gateway.telemetry.event import about
-from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.interfaces import AroundWithEnds, EndpointChannel, Trailers
+from gateway.upstream.interfaces import AroundWithEnds, Endpoint, EndpointChannel, State, Trailers
 from gateway.upstream.load_reports import Loads, parse_report, weight_of
 from gateway.upstream.load_streams import LoadStream
 from gateway.upstream.watch import UNWATCHED_ENDPOINTS, WatchEndpoints

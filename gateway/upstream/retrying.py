@@ -11,8 +11,13 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.config.retries import RetryPolicy
-from gateway.status import Code, StatusError
-from gateway.upstream.channels.failures import BackendError, ConnectionLost, LateAttempt
+from gateway.upstream.channels.failures import (
+    BackendError,
+    Code,
+    ConnectionLost,
+    LateAttempt,
+    StatusError,
+)
 from gateway.upstream.repeats import NotRepeated
 from gateway.upstream.throttle import Budget, Throttle
 

@@ -6,15 +6,26 @@ Endpoints are wrapped only where a setting asks for it, so that others do not pa
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.call import CallMetadata, Code, Method, Reply, StatusError
-from gateway.upstream.channels.failures import AnyRequest, LateAttempt, Unprocessed, unreachable
 from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.ejecting import Ejector, SendsCall
-from gateway.upstream.endpoint import Endpoint, State
-from gateway.upstream.interfaces import Around, EndpointChannel
+from gateway.upstream.interfaces import (
+    AnyRequest,
+    Around,
+    CallMetadata,
+    Code,
+    Endpoint,
+    EndpointChannel,
+    LateAttempt,
+    Method,
+    Reply,
+    State,
+    StatusError,
+    Unprocessed,
+    WatchedMessages,
+    unreachable,
+)
 from gateway.upstream.retrying import Retrying, Throttle
 from gateway.upstream.watch import WatchAttempts
-from gateway.upstream.watched_messages import WatchedMessages
 
 CallMeasured = Callable[[Method, AnyRequest, CallMetadata, float | None, Traffic], Awaitable[Reply]]
 """Calls a method once, and fills `Traffic` meanwhile; see `EndpointChannel.call`."""

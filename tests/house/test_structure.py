@@ -16,7 +16,7 @@ TESTS = ROOT / "tests"
 MOST_LINES_IN_A_FILE = 400
 MOST_LINES_IN_A_FUNCTION = 50
 # What they are today: they may fall, and not grow.
-MOST_EDGES_A_MODULE = 3.79
+MOST_EDGES_A_MODULE = 3.49
 DEEPEST_CHAIN_OF_IMPORTS = 20
 
 Imports = Mapping[str, frozenset[str]]

@@ -18,9 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from gateway.auth.authenticator import AuthError
+from gateway.auth.authenticator import AuthError, Principal
 from gateway.auth.cache import RecentValues
-from gateway.call import Principal
 from gateway.config.auth import AssertionOptions
 from gateway.files import read_file
 

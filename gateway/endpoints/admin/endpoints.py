@@ -20,6 +20,10 @@ from gateway.endpoints.admin.upstreams import shown_upstreams
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.status import Code, StartUpError, StatusError, invalid_argument
 
+__all__ = ["Code", "Endpoint", "Endpoints", "Operations", "Request", "Response", "StatusError"]
+__all__ += ["invalid_argument"]
+__all__ += ["admin_endpoints", "failure", "json_object", "json_response"]
+
 _JSON: Final = "application/json"
 _LONGEST_LEVEL_S: Final = 86_400
 """The longest time for a log level; the settings have levels for longer."""

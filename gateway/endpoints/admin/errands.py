@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from gateway.endpoints.admin.endpoints import json_object
+from gateway.endpoints.admin.endpoints import Endpoint, Endpoints, Request, Response, json_object
 from gateway.endpoints.admin.operations import Errand, Operations
-from gateway.http.messages import Endpoint, Endpoints, Request, Response
 
 QUESTIONS: Final = ("/schema", "/openapi.json", "/keys")
 ORDERS: Final = ("/keys", "/keys/rotate", "/keys/revoke", "/tokens/revoke", "/limits/reset")

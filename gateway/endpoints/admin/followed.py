@@ -4,11 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.endpoints.admin.endpoints import json_object, json_response
+from gateway.endpoints.admin.endpoints import (
+    Code,
+    Endpoint,
+    Operations,
+    Request,
+    Response,
+    StatusError,
+    invalid_argument,
+    json_object,
+    json_response,
+)
 from gateway.endpoints.admin.failures import shown_row
-from gateway.endpoints.admin.operations import Operations
-from gateway.http.messages import Endpoint, Request, Response
-from gateway.status import Code, StatusError, invalid_argument
 from gateway.telemetry.following import MOST_FOLLOWERS, Follow, Followed
 
 _FOLLOWER: Final = re.compile(r"[0-9a-f]{16,64}")

@@ -7,14 +7,14 @@ from typing import Any, Final, Protocol
 from gateway.cache.tags import Purge
 from gateway.config.log import LogLevel
 from gateway.config.model import Config
-from gateway.telemetry.following import Follow, Followed
+from gateway.telemetry.following import Follow, Followed, ShownRequest
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.shown_request import ShownRequest
 
 # With the types of other modules in which the operations are written.
 __all__ = [
     "MOST_ENDPOINTS",
     "RESET",
+    "Config",
     "Details",
     "EndpointRow",
     "Errand",

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.config.model import Config
-from gateway.endpoints.admin.operations import Details, EndpointRow
+from gateway.endpoints.admin.operations import Config, Details, EndpointRow
 
 
 def shown_upstreams(config: Config, details: Mapping[int, Details]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from urllib.parse import parse_qsl
 from gateway.endpoints.docs.content import Content
 from gateway.http.messages import Endpoint, Endpoints, Request, Response
 from gateway.openapi.text import compact_json, yaml_pieces
-from gateway.status import StatusError, invalid_argument
-from gateway.transcoding.media import JSON
+from gateway.transcoding.media import JSON, StatusError, invalid_argument
 
 YAML = "application/yaml"
 """RFC 9512."""

@@ -11,8 +11,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from gateway.auth.names import can_be_granted
 from gateway.exchange.ring.credentials import is_authorized_twice
-from gateway.http.messages import HeaderFields, Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, HeaderFields, Request, Response, StatusError
 from gatewayapi.v1.auth_pb2 import Client
 
 MOST_BYTES = 16 * 1024

@@ -23,8 +23,7 @@ from gateway.endpoints.oauth.form import (
     requested_scopes,
     valid_scopes,
 )
-from gateway.http.messages import Endpoints, Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, Endpoints, Request, Response, StatusError
 from gateway.stores.base import StoreUnavailableError, TokenKind, TokenRecord
 from gatewayapi.v1.auth_pb2 import (
     AuthenticateRequest,

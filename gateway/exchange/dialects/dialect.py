@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from gateway.http.messages import Request, Response
-from gateway.status import StatusError
+from gateway.http.messages import Request, Response, StatusError
 from gateway.transcoding.binding import RouteMatch
 
 __all__ = ["Dialect", "RouteMatch"]

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from gateway.config.model import Config
 from gateway.exchange.calls import CallFactory, RequestLog
 from gateway.exchange.rendering import Rendering
-from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transcoder import Config, Transcoder
 
 
 class DialectParts(NamedTuple):

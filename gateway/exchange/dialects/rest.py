@@ -7,14 +7,13 @@ from typing import Final
 
 from gateway.cache.entries import KnownLine, Recalling
 from gateway.call import Link, Method, Reply
-from gateway.exchange.calls import RequestMessage
+from gateway.exchange.calls import RequestMessage, RouteMatch
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response, ResponseForm
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
-from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.response import Encoder
 from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 

@@ -9,17 +9,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from gateway.exchange.calls import RequestMessage, refuse_needless_body
+from gateway.exchange.calls import RequestMessage, RouteMatch, refuse_needless_body
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.request_messages import request_messages
 from gateway.exchange.rendering import stated_length
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
-from gateway.http.connection import StreamBrokenError
-from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError
-from gateway.transcoding.binding import RouteMatch
+from gateway.http.messages import Code, Request, Response, StatusError, StreamBrokenError
 from gateway.transcoding.media import OCTET_STREAM, Payload
 from gateway.transcoding.response import Encoder
 from gateway.transcoding.streams.decoder import RequestStreamDecoder

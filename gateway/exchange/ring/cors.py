@@ -11,8 +11,7 @@ from typing import Final
 from gateway.config.cors import ANY, CorsOptions
 from gateway.config.grammar import TOKEN_CHARACTER
 from gateway.config.patterns import REGEX, compile_pattern
-from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError
+from gateway.http.messages import Code, Request, Response, StatusError
 
 # The origins that a browser can send; anything else is rejected before a pattern is tried.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9_.\-\[\]:]+")

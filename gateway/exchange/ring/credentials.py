@@ -4,11 +4,9 @@ import re
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote
 
-from gateway.auth.authenticator import unclear
+from gateway.auth.authenticator import StatusError, unclear
 from gateway.config.grammar import SECRET, SECRET_START
-from gateway.exchange.ring.ring import HeaderCheck, RequestCheck
-from gateway.http.messages import HeaderFields, Request
-from gateway.status import StatusError
+from gateway.exchange.ring.ring import HeaderCheck, HeaderFields, Request, RequestCheck
 
 _SECRET = re.compile(SECRET)
 _TOKEN_PARAMETER = re.compile(r"(?:^|&)access_token=")

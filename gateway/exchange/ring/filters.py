@@ -12,11 +12,9 @@ from urllib.parse import unquote
 
 from gateway.audit import Audit, RecordThrottle
 from gateway.config.client_networks import Networks
-from gateway.config.filters import FilterRule
+from gateway.config.filters import FilterRule, Network
 from gateway.config.patterns import Matches, compile_pattern, compile_patterns
-from gateway.config.sections import Network
-from gateway.exchange.ring.ring import RequestCheck
-from gateway.http.messages import Request
+from gateway.exchange.ring.ring import Request, RequestCheck
 from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from gateway.http.messages import Request, Response
-from gateway.status import Code
+from gateway.http.messages import Code, Request, Response
 
 
 class GrpcStatus:

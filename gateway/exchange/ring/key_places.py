@@ -14,9 +14,8 @@ from urllib.parse import unquote_plus
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.auth.authenticator import unclear
+from gateway.auth.authenticator import StatusError, unclear
 from gateway.http.messages import HeaderFields, Request
-from gateway.status import StatusError
 from gateway.transcoding.transcoder import Transcoder
 
 _ENCODED: Final = (r"%", r"\+")

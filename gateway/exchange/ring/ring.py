@@ -10,6 +10,8 @@ from typing import Protocol
 
 from gateway.http.messages import HeaderFields, Request, Response
 
+__all__ = ["HeaderCheck", "HeaderFields", "Request", "RequestCheck", "ResponseHook", "Ring"]
+
 RequestCheck = Callable[[Request], None]
 """Checks a request and raises `StatusError` to reject it. It must not wait for anything."""
 HeaderCheck = Callable[[HeaderFields], None]

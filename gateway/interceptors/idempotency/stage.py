@@ -17,8 +17,7 @@ from gateway.config.idempotency import IdempotencyOptions, IdempotencyRule, OnUn
 from gateway.interceptors.idempotency import refusals
 from gateway.interceptors.idempotency.keys import KeyedMethod, fields_of, parse_key
 from gateway.interceptors.idempotency.records import record_of, replay
-from gateway.stores.base import StoreUnavailableError
-from gateway.stores.claims import Claim, Claimed, ClaimState, ClaimStore
+from gateway.stores.base import Claim, Claimed, ClaimState, ClaimStore, StoreUnavailableError
 from gateway.telemetry.event import about
 
 logger = logging.getLogger("gateway")

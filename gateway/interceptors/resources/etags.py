@@ -7,9 +7,8 @@ request, which the back end compares.
 import re
 from typing import Final
 
-from gateway.call import Call, Handler, Reply
+from gateway.call import Call, Code, Handler, Reply, StatusError, invalid_argument
 from gateway.http.entity_tags import is_tag, message_tags
-from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.wire import last_value, length_delimited
 
 _IF_MATCH: Final = "If-Match"

@@ -5,12 +5,9 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
-from gateway.config.limits import Limits
 from gateway.exchange.worker_threads import LARGE_BYTES
-from gateway.http.header_fields import HeaderFields
 from gateway.listeners.http1.arriving_body import BodySource
-from gateway.listeners.http1.request_head import timed_out
-from gateway.status import Code, StatusError
+from gateway.listeners.http1.request_head import Code, HeaderFields, Limits, StatusError, timed_out
 
 _GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.

@@ -27,20 +27,24 @@ from typing import Final
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from gateway.config.limits import Limits
-from gateway.http.connection import StreamBrokenError
-from gateway.http.messages import BodyStream, Request, Response, Takeover
+from gateway.http.messages import BodyStream, Request, Response, StreamBrokenError, Takeover
 from gateway.http.responder import Responder
 from gateway.listeners.http1.arriving_body import BodySource
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
-from gateway.listeners.http1.request_head import Head, malformed, timed_out
+from gateway.listeners.http1.request_head import (
+    Code,
+    Head,
+    Limits,
+    StatusError,
+    malformed,
+    timed_out,
+)
 from gateway.listeners.http1.request_rate import RequestRate
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader, fields_of
 from gateway.listeners.http1.response_bytes import plain_response, response_bytes
 from gateway.listeners.http1.serving_connection import ServingConnection
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
-from gateway.status import Code, StatusError
 
 logger = logging.getLogger("gateway")
 

@@ -12,6 +12,11 @@ from gateway.config.limits import Limits
 from gateway.http.header_fields import HeaderFields, with_whole_lists
 from gateway.status import Code, StatusError
 
+__all__ = ["Code", "HeaderFields", "Limits", "StatusError"]
+__all__ += ["TARGET_SLACK_BYTES", "Head", "ParsedHead", "asks_for_websocket", "awaits_continue"]
+__all__ += ["check_request_line", "framed", "is_host", "is_too_large", "malformed", "read_fields"]
+__all__ += ["timed_out", "too_long", "too_many_fields", "with_host_of"]
+
 # Added to the parser's limit, so that a target just over the limit is still parsed and logged.
 TARGET_SLACK_BYTES: Final = 255
 

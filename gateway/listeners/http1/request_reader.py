@@ -9,14 +9,14 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import istr
 
-from gateway.config.limits import Limits
-from gateway.http.messages import NO_FIELDS, HeaderFields, Request, origin_form
+from gateway.http.messages import NO_FIELDS, HeaderFields, Request, StatusError, origin_form
 from gateway.listeners.http1.arriving_body import LOW_WATER_BYTES, ArrivingBody, BodySource
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
 from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
+    Limits,
     asks_for_websocket,
     awaits_continue,
     check_request_line,
@@ -28,7 +28,6 @@ from gateway.listeners.http1.request_head import (
     with_host_of,
 )
 from gateway.listeners.http1.unfinished_head import UnfinishedHead, after_last_head
-from gateway.status import StatusError
 
 ReceivedRequest = tuple[Request | StatusError, Head, BodySource]
 """A request, or the error that rejects it; its parsed head; and the stream of its body."""

@@ -3,12 +3,11 @@
 import asyncio
 from collections import deque
 
-from gateway.http.messages import Request
+from gateway.http.messages import Request, StatusError
 from gateway.listeners.http1.client_connection import ClientConnection
 from gateway.listeners.http1.request_reader import ReceivedRequest
 from gateway.listeners.http1.stream_writer import StreamWriter
 from gateway.listeners.port import Port
-from gateway.status import StatusError
 
 
 class ServingConnection(ClientConnection):

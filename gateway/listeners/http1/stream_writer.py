@@ -6,11 +6,15 @@ from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
 from typing import Final
 
-from gateway.http.connection import StreamBrokenError, StreamConnection
-from gateway.http.messages import BodyStream, Response
+from gateway.http.messages import (
+    BodyStream,
+    Response,
+    StatusError,
+    StreamBrokenError,
+    StreamConnection,
+)
 from gateway.http.turns import MESSAGES_PER_TURN
 from gateway.listeners.http1.response_bytes import stream_head
-from gateway.status import StatusError
 
 _CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
 _WITHOUT_CONTENT: Final = (204, 205, 304)

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from gateway.openapi.changes.findings import Finding, Findings, Spot
 from gateway.openapi.changes.operations import OperationChanges, method_name
-from gateway.openapi.changes.schemas import SchemaChanges
-from gateway.openapi.changes.values import Part
+from gateway.openapi.changes.schemas import Part, SchemaChanges
 from gateway.schema.places import Elements
 
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")

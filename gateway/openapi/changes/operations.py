@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.openapi.changes.findings import Findings, Spot
-from gateway.openapi.changes.schemas import SchemaChanges
-from gateway.openapi.changes.values import Part, Side
+from gateway.openapi.changes.schemas import Findings, Part, SchemaChanges, Side, Spot
 
 _LINES: Final = "application/x-ndjson"
 """The media type that every stream has among others."""

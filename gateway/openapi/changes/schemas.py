@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.openapi.changes.findings import Findings, Spot
 from gateway.openapi.changes.values import (
+    Findings,
     Part,
     Side,
+    Spot,
     choices,
     compare_conditions,
     compare_values,
@@ -16,6 +17,8 @@ from gateway.openapi.changes.values import (
     sentences,
 )
 from gateway.schema.places import Elements
+
+__all__ = ["Findings", "Part", "SchemaChanges", "Side", "Spot"]
 
 _DEEPEST: Final = 100
 """The depth of schemas inside each other that is compared."""

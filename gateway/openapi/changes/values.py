@@ -11,6 +11,10 @@ from typing import Any, Final
 from gateway.openapi.changes.findings import Findings, Spot
 from gateway.openapi.values import NUMBERS_OF_ENUMS, OWN_PATTERNS, TEXTS_OF_NUMBERS
 
+__all__ = ["Findings", "Spot"]
+__all__ += ["Part", "Side", "choices", "compare_conditions", "compare_values", "in_words", "kind"]
+__all__ += ["plain", "same_type", "sentences"]
+
 Part = Mapping[str, Any]
 """A part of an OpenAPI document."""
 

@@ -25,6 +25,8 @@ from gateway.telemetry.record import Attempt, Binding, Code, CompiledObserver, P
 from gateway.trace_context import ids_of
 from gateway.transcoding.json.native import native_module
 
+__all__ = ["SCOPE", "AccessLines", "AccessLog", "Levels", "LogWriter", "NativeLine", "Style"]
+
 logger = logging.getLogger("gateway.telemetry.logs")
 
 SCOPE: Final = "gateway.access"

@@ -16,11 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.audit import ORIGIN, RecordThrottle
-from gateway.telemetry.event import Value
-from gateway.telemetry.logs.access import Style
-from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.line_format import SEVERITIES, json_line, pairs, plain, text_line
-from gateway.telemetry.logs.writer import LogWriter
+from gateway.telemetry.logs.access import Levels, LogWriter, Style
+from gateway.telemetry.logs.line_format import SEVERITIES, Value, json_line, pairs, plain, text_line
 from gateway.telemetry.masking import mask_credentials
 
 SCOPE = "gateway.audit"

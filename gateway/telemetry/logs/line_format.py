@@ -13,6 +13,10 @@ from typing import Final
 from gateway.telemetry.event import Value
 from gateway.telemetry.masking import mask_credentials
 
+__all__ = ["Value"]
+__all__ += ["LIMIT", "SEVERITIES", "coloured_status", "date", "instant", "json_line"]
+__all__ += ["milliseconds", "pairs", "plain", "quoted", "seconds", "text_line"]
+
 LIMIT: Final = 1024
 """The maximum length of a text; longer ones are cut, because clients choose most lengths."""
 

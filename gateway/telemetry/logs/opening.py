@@ -11,11 +11,9 @@ from pathlib import Path
 
 from gateway.audit import NO_AUDIT, Audit
 from gateway.config.log import Destination, LogFormat, LogOptions
-from gateway.telemetry.event import Value
-from gateway.telemetry.logs.access import AccessLines, AccessLog, Style
+from gateway.telemetry.logs.access import AccessLines, AccessLog, Levels, Style
 from gateway.telemetry.logs.events import AuditLog, ProgramHandler, lost_lines, taken_over
-from gateway.telemetry.logs.levels import Levels
-from gateway.telemetry.logs.line_format import json_line
+from gateway.telemetry.logs.line_format import Value, json_line
 from gateway.telemetry.logs.writer import (
     FileSink,
     LogError,
@@ -26,6 +24,8 @@ from gateway.telemetry.logs.writer import (
     why_not,
 )
 from gateway.telemetry.record import Observer
+
+__all__ = ["NO_LOGS", "Logs", "Observer", "check_log_files", "open_command_audit", "open_logs"]
 
 _TERMINAL_EVERY_S = 0.01
 """Seconds by which lines of several workers can be out of order on a terminal."""

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Final
 
-from gateway.status import StatusError
 from gateway.transcoding.json.long_strings import long_string
 from gateway.transcoding.json.text import (
     Scan,
+    StatusError,
     check_utf8,
     exact_scanner,
     lone_surrogate,

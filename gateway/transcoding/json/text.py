@@ -16,6 +16,10 @@ from typing import Final, cast
 from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.reading.number import Number
 
+__all__ = ["StatusError"]
+__all__ += ["Scan", "check_depth", "check_utf8", "deeper_than", "exact_scanner", "lone_surrogate"]
+__all__ += ["parse", "scanner_of", "syntax_error", "utf8_fault"]
+
 Scan = Callable[[str, int], tuple[object, int]]
 """Parses the JSON value at an index of a text; returns it, and the index of its end."""
 

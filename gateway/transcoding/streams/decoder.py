@@ -8,8 +8,7 @@ message with these values, so that no input is lost.
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from gateway.status import StatusError, invalid_argument
-from gateway.transcoding.streams.deframing import Deframer
+from gateway.transcoding.streams.deframing import Deframer, StatusError, invalid_argument
 from gateway.transcoding.streams.form import Field, File, Form, FormFields
 
 PIECE_BYTES = 256 * 1024

@@ -11,6 +11,9 @@ from typing import Protocol
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.repeats import repeated
 
+__all__ = ["StatusError", "invalid_argument"]
+__all__ += ["ArrayItems", "Deframer", "Delimited", "Lines", "message_too_large"]
+
 _WHITE_SPACE = b" \t\r\n"
 _MAX_VARINT_BYTES = 10
 

@@ -12,10 +12,9 @@ import multipart
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.query import QueryOptions
-from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import WHOLE, Binding
 from gateway.transcoding.http_body import is_http_body, write_http_body
-from gateway.transcoding.media import media_type
+from gateway.transcoding.media import Code, StatusError, invalid_argument, media_type
 from gateway.transcoding.query import QueryBinder
 from gateway.transcoding.wire import length_delimited
 

@@ -4,8 +4,7 @@ White space between the texts is optional where brackets or quotes end them. Suc
 grpc-gateway's clients send for a stream of requests, as `application/json`.
 """
 
-from gateway.status import invalid_argument
-from gateway.transcoding.streams.deframing import ArrayItems
+from gateway.transcoding.streams.deframing import ArrayItems, invalid_argument
 
 
 class JsonTexts(ArrayItems):

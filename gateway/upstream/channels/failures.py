@@ -18,6 +18,14 @@ from gateway.telemetry.event import about
 from gateway.transcoding.metadata import Metadata
 from gateway.upstream.channels.held_request import HeldRequest
 
+__all__ = ["Code", "StatusError", "UnreadableReplyError"]
+__all__ += ["DETAILS", "LATE", "PREVIOUS_ATTEMPTS", "PUSHBACK", "AnyRequest", "BackendError"]
+__all__ += ["ConnectionLost", "LateAttempt", "Overloaded", "Progress", "Unprocessed"]
+__all__ += ["backend_error", "connection_lost", "deadline_exceeded", "headers_too_large"]
+__all__ += ["late_before_sending", "lost", "metadata_too_large", "no_addresses", "of_breach"]
+__all__ += ["overloaded", "progress_of", "retry_after", "too_large", "unavailable"]
+__all__ += ["unavailable_text", "unreachable", "unsendable_metadata"]
+
 logger = logging.getLogger("gateway.upstream")
 _LOG = logging.getLogger(__name__)
 

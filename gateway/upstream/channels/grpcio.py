@@ -11,15 +11,15 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.call import CallMetadata, Metadata, Method, Reply, RequestBytes
+from gateway.call import CallMetadata, Code, Metadata, Method, Reply, RequestBytes, StatusError
 from gateway.config.upstreams import RequestCompression, TlsClient, Upstream
 from gateway.files import read_file
 from gateway.http2.headers import HeaderError
-from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.upstream.channels.channel import QUIET_S
 from gateway.upstream.channels.failures import (
     Progress,
+    UnreadableReplyError,
     backend_error,
     deadline_exceeded,
     headers_too_large,

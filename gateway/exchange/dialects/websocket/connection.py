@@ -19,8 +19,7 @@ from gateway.exchange.dialects.websocket.frames import Frames, Message
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread, transcode
-from gateway.http.connection import SocketConnection
-from gateway.http.messages import Request
+from gateway.http.messages import Request, SocketConnection
 from gateway.http.turns import MESSAGES_PER_TURN, TURN_LIMIT_S
 from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.response import Encoder

@@ -10,9 +10,8 @@ from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
-from gateway.status import Code, StatusError, invalid_argument
 from gateway.transcoding.binding import RouteMatch
-from gateway.transcoding.media import JSON, PROTOBUF_TYPES
+from gateway.transcoding.media import JSON, PROTOBUF_TYPES, Code, StatusError, invalid_argument
 
 _streams: Final = attrgetter("method.streams")
 

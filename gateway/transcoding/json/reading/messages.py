@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Final
 
-from gateway.status import StatusError, invalid_argument
 from gateway.transcoding.json.large_text import LargeArray, LargeObject
 from gateway.transcoding.json.reading.failures import Failures, key_step, member_step
 from gateway.transcoding.json.reading.keys import Keys
-from gateway.transcoding.wire import MAX_DEPTH, short_heads, varint
+from gateway.transcoding.wire import MAX_DEPTH, StatusError, invalid_argument, short_heads, varint
 
 Pairs = Iterable[tuple[str | bytes, object]]
 """The members of an object: a name that is long and not ASCII is bytes."""

@@ -8,11 +8,10 @@ Both readers raise `StatusError` (INVALID_ARGUMENT) with the path of every inval
 
 from typing import Final
 
-from gateway.status import StatusError
 from gateway.transcoding.json.large_text import WINDOW_BYTES, LargeText
 from gateway.transcoding.json.reading.failures import Failures, member_step
 from gateway.transcoding.json.reading.messages import Member, Plan
-from gateway.transcoding.json.text import check_depth, parse
+from gateway.transcoding.json.text import StatusError, check_depth, parse
 
 _WINDOWS: Final = 4
 """The size, in windows, from which on a body is large."""
