@@ -83,10 +83,6 @@ def code_of_proxy(http_status: str) -> Code:
 
 # A constant, because looking up an enum member takes as long as a small function call.
 _INVALID_ARGUMENT = Code.INVALID_ARGUMENT
-# An Any of this type, until its value.
-_BAD_REQUEST = any_pb2.Any(
-    type_url=f"type.googleapis.com/{error_details_pb2.BadRequest.DESCRIPTOR.full_name}"
-).SerializeToString()
 
 # By number: an index costs less than a look-up.
 STATUS_OF_CODE: Final = [HTTP_STATUS[code] for code in Code]
@@ -149,8 +145,10 @@ class StatusError(Exception):
     """The attempts of the call, the last to end at the end; empty for one."""
     was_processed: bool | None = None
     """True if a back end ended the call with it; False if no back end processed the call."""
-    bad_request: bytes = b""
-    """An Any on the wire, with the BadRequest that is the only one of `details`; else empty."""
+    violations: Sequence[FieldViolation] | None = None
+    """The invalid fields, if they become the only one of `details` when those are first read."""
+    details_bytes: bytes = b""
+    """A google.rpc.Status on the wire, if `details` become its own when they are first read."""
 
     def __init__(
         self,
@@ -174,6 +172,12 @@ class StatusError(Exception):
             self.metadata = metadata
         if trailers:
             self.trailers = trailers
+
+    @property
+    def bad_request(self) -> bytes:
+        """An Any on the wire, with the BadRequest of `violations`; empty without them."""
+        found = self.violations
+        return b"" if found is None else bytes(_bad_request(found).SerializeToString())
 
     def __str__(self) -> str:
         return self.message
@@ -238,74 +242,57 @@ class UnreadableReplyError(StatusError):
 
 
 class _InvalidFields(StatusError):  # noqa: N818 - reads as what happened
-    """INVALID_ARGUMENT, whose detail is decoded only when it is read: most are only written."""
+    """INVALID_ARGUMENT, whose detail is made only when it is read: most are only written."""
 
     _details: Sequence[any_pb2.Any] = ()
 
     @property
     def details(self) -> Sequence[any_pb2.Any]:
         """The details of the failure."""
-        if self.bad_request and not self._details:
-            self._details = [any_pb2.Any.FromString(self.bad_request)]
+        if self.violations is not None:
+            # From now on only the details count: whoever reads them may change them.
+            self.details = [_bad_request(self.violations)]
         return self._details
 
     @details.setter
     def details(self, details: Sequence[any_pb2.Any]) -> None:
         """Replaces all details."""
-        self._details, self.bad_request = details, b""
+        self._details, self.violations = details, None
 
 
 def invalid_argument(field: str, description: str) -> StatusError:
     """The error for one invalid field: `field` is its JSON path, or "" for the whole body."""
-    text = f"{field}: {description}" if field else description
-    return _invalid(text, _violation(field, description, ""))
+    error = _InvalidFields(_INVALID_ARGUMENT, f"{field}: {description}" if field else description)
+    error.violations = (FieldViolation(field, description),)
+    return error
 
 
 def invalid_fields(violations: Iterable[FieldViolation]) -> StatusError:
     """INVALID_ARGUMENT with a google.rpc.BadRequest detail for each invalid field (AIP-193)."""
-    wires: list[bytes] = []
-    texts: list[str] = []
-    for field, description, reason in violations:
-        wires.append(_violation(field, description, reason))
-        texts.append(f"{field}: {description}" if field else description)
-    return _invalid("; ".join(texts), b"".join(wires))
-
-
-def _invalid(text: str, violations: bytes) -> StatusError:
-    error = _InvalidFields(_INVALID_ARGUMENT, text)
-    # On the wire at once: to make messages of it takes longer than all the rest of the error.
-    error.bad_request = _BAD_REQUEST + _field(2, violations)
+    found = tuple(violations)
+    texts = [f"{one.field}: {one.description}" if one.field else one.description for one in found]
+    error = _InvalidFields(_INVALID_ARGUMENT, "; ".join(texts))
+    error.violations = found
     return error
 
 
-def _violation(field: str, description: str, reason: str) -> bytes:
-    """Encodes a violation as the field of a BadRequest."""
-    wire = _field(1, field.encode("utf-8", "replace")) if field else b""
-    if description:
-        wire += _field(2, description.encode("utf-8", "replace"))
-    if reason:
-        wire += _field(3, reason.encode("utf-8", "replace"))
-    return _field(1, wire)
+def _bad_request(violations: Iterable[FieldViolation]) -> any_pb2.Any:
+    bad_request, detail = error_details_pb2.BadRequest(), any_pb2.Any()
+    for violation in violations:
+        field, description, reason = map(_utf8, violation)
+        bad_request.field_violations.add(field=field, description=description, reason=reason)
+    detail.Pack(bad_request)
+    return detail
 
 
-def _field(number: int, value: bytes) -> bytes:
-    """Encodes a field with a length."""
-    size, head = len(value), number << 3 | 2
-    if size < 128:
-        return bytes((head, size)) + value
-    sizes = bytearray((head,))
-    while size > 127:
-        sizes.append(size & 127 | 128)
-        size >>= 7
-    sizes.append(size)
-    return bytes(sizes) + value
+def _utf8(text: str) -> str:
+    """Replaces lone surrogates, which a client or a back end can cause: they are not UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def status_bytes(error: StatusError) -> bytes:
     """The google.rpc.Status of `error`, in protobuf."""
-    # Replace lone surrogates, which a back end can put into a message: they are not UTF-8.
-    message = error.message.encode("utf-8", "replace").decode("utf-8")
-    status = status_pb2.Status(code=error.code, message=message, details=error.details)
+    status = status_pb2.Status(code=error.code, message=_utf8(error.message), details=error.details)
     return bytes(status.SerializeToString())
 
 

@@ -25,6 +25,7 @@ WISH = "MACHINE_CODE"
 NATIVE = "NATIVE_CODEC"
 """The environment variable with the path of the native codec that a build puts into a wheel."""
 _GROUP = "gateway"
+_TRACEBACKS = Path(__file__).with_name("tracebacks.h")
 
 
 class MachineCode(BuildHookInterface[Any]):
@@ -79,6 +80,7 @@ def compile_modules(place: Path) -> list[Path]:
             # choose the lengths of jumps, because each choice moves what is behind it.
             extension.extra_compile_args.append("-ffunction-sections")
             extension.extra_compile_args += _NO_WARNINGS
+            extension.extra_compile_args += ["-include", str(_TRACEBACKS)]
         _report("2 of 2: compiling the C, which takes the longest ...")
         command: Any = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = str(place), str(work), True
@@ -132,7 +134,7 @@ def _native_codec() -> dict[str, str]:
 
 def is_fresh(place: Path) -> bool:
     """True if a folder was built from the current sources."""
-    sources = [Path(__file__), ROOT / "pyproject.toml", ROOT / "requirements.txt"]
+    sources = [Path(__file__), _TRACEBACKS, ROOT / "pyproject.toml", ROOT / "requirements.txt"]
     sources += [file for top in ("gateway", "gatewayapi") for file in (ROOT / top).rglob("*.py")]
     sources += (ROOT / "native" / "src").rglob("*.rs")
     made = [wheel.stat().st_mtime for wheel in place.glob("*.whl")]

@@ -14,6 +14,7 @@ from gateway.transcoding.fields import FieldPath, FieldPathError, resolve
 from gateway.transcoding.routing.template import Literal, Template
 
 MASK: Final = "***"
+_MASKED: Final = "=***"
 
 _OWN: Final = re.compile(LIKELY_SECRET)
 _CREDENTIAL: Final = re.compile(
@@ -74,7 +75,8 @@ def _parameter(text: str, message: Descriptor | None) -> str:
     name, equals, _ = text.partition("=")
     is_likely = len(name) <= _LONGEST_NAME and name.isascii()
     shown = _NAMES.of(name, message) if message is not None and is_likely else MASK
-    return f"{shown}={MASK}" if equals else shown
+    # As machine code, an f-string copies character by character.
+    return shown + _MASKED if equals else shown
 
 
 class _Names:
@@ -82,23 +84,24 @@ class _Names:
 
     def __init__(self) -> None:
         # One value, so that no thread sees the names of another schema.
-        self._known: tuple[object, dict[tuple[str, str], str]] = (None, {})
+        self._known: tuple[object, dict[tuple[Descriptor, str], str]] = (None, {})
 
     def of(self, name: str, message: Descriptor) -> str:
         """Returns a name that `message` has as a field, or else the mask."""
+        shown = self._known[1].get((message, name))
+        return self._learn(name, message) if shown is None else shown
+
+    def _learn(self, name: str, message: Descriptor) -> str:
         pool, known = message.file.pool, self._known
         if known[0] is not pool:
             known = self._known = (pool, {})
-        key = message.full_name, name
-        shown = known[1].get(key)
-        if shown is None:
-            try:
-                shown = resolve(message, name, json_names=True).text
-            except FieldPathError:
-                shown = MASK  # it may be a secret, for example a value without its name
-            if len(known[1]) >= _MOST_KNOWN:
-                known[1].clear()
-            known[1][key] = shown
+        try:
+            shown = resolve(message, name, json_names=True).text
+        except FieldPathError:
+            shown = MASK  # it may be a secret, for example a value without its name
+        if len(known[1]) >= _MOST_KNOWN:
+            known[1].clear()
+        known[1][message, name] = shown
         return shown
 
 

@@ -6,6 +6,7 @@ Pure, with the random source as an argument.
 import re
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
@@ -25,6 +26,7 @@ __all__ = ["Budget", "Hedging", "Retrying", "Throttle"]
 
 _JITTER = 0.2
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,9}")
+_LOST: Final = (ConnectionLost, LateAttempt)
 
 
 class Retrying:
@@ -50,11 +52,12 @@ class Retrying:
         self.throttle = throttle
         self._random = random
         self.here = here
-        self._codes = frozenset(Code[code] for code in policy.retryable_status_codes)
+        # By number, because to find a member of an enum in a set takes Python code.
+        self._covers = [code.name in policy.retryable_status_codes for code in Code]
 
     def covers(self, error: StatusError) -> bool:
         """True if another attempt may succeed after `error`."""
-        return error.code in self._codes or isinstance(error, ConnectionLost | LateAttempt)
+        return self._covers[error.code] or isinstance(error, _LOST)
 
     def pause_s(self, error: StatusError, attempts: int, pushed: int) -> float | NotRepeated:
         """Seconds until the next attempt after `error`, or the reason why there is none.
@@ -69,7 +72,7 @@ class Retrying:
             return NotRepeated.PUSHBACK
         if self.throttle is not None and not self.throttle.allows:
             return NotRepeated.THROTTLE
-        if isinstance(error, ConnectionLost | LateAttempt):
+        if isinstance(error, _LOST):
             return 0.0
         wanted_s = self.pushback_s(error)
         if wanted_s is not None:

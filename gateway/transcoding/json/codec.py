@@ -8,10 +8,10 @@ A codec for another format has the same four methods: `reader`, `field_reader`, 
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import (
     any_pb2,
@@ -27,7 +27,6 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2
 
 from gateway.config.json import EnumCase, JsonOptions, Unknown
-from gateway.status import StatusError
 from gateway.transcoding.json.native import native_module
 from gateway.transcoding.json.reading.native import NativeReaders
 from gateway.transcoding.json.reading.plans import Plans
@@ -52,13 +51,14 @@ _ALWAYS_KNOWN = {
 """Types that an Any may hold even if the schema lacks them, such as error details (AIP-193)."""
 
 
-_USUAL_DETAILS = frozenset(
+USUAL_DETAILS: Final = frozenset(
     f"type.googleapis.com/{message.full_name}"
     for message in error_details_pb2.DESCRIPTOR.message_types_by_name.values()
 )
-_MAX_DETAILS_BYTES = 1 << 20
+"""The types of google/rpc/error_details.proto, which have no floats."""
+MAX_DETAILS_BYTES: Final = 1 << 20
 """The limit for the JSON of all details of one error."""
-_MOST_DETAILS = 1000
+MOST_DETAILS: Final = 1000
 """The details of one error that are converted; 24,000 empty ones fit into 64 KiB of trailers."""
 
 
@@ -95,7 +95,8 @@ class Codec:
         self._definition = JsonWriter(self.find, options, most_values)
         native = native_writer(self._definition.plans, most_values, pretty=options.pretty)
         self._writer = self._definition if native is None else native
-        self._any = self.writer(any_pb2.Any.DESCRIPTOR)
+        self.write_any = self.writer(any_pb2.Any.DESCRIPTOR)
+        """Converts an Any."""
 
     def reader(self, message: Descriptor) -> Transform:
         """Makes the reader from JSON of a message to its wire bytes."""
@@ -146,10 +147,10 @@ class Codec:
         The output has a total limit, because few bytes can become much JSON if unset fields are
         written, and so has their number. Details beyond a limit stay base64.
         """
-        left = _MAX_DETAILS_BYTES
+        left = MAX_DETAILS_BYTES
         documents = []
         for number, detail in enumerate(details):
-            if number >= _MOST_DETAILS:
+            if number >= MOST_DETAILS:
                 documents.append(_in_base64(detail.type_url, detail.value))
                 continue
             document, size = self._any_to_json(detail.type_url, detail.value, left)
@@ -157,42 +158,12 @@ class Codec:
             left -= size
         return documents
 
-    def plain_details(self, error: StatusError) -> str | None:
-        """Returns `details_to_json` as text, if that is certainly the text of the writer.
-
-        It is for the details of google/rpc/error_details.proto, which have no floats, if there are
-        only quotes to escape in their texts. For all others None.
-        """
-        bad_request = error.bad_request
-        details: Sequence[any_pb2.Any | bytes] = (bad_request,) if bad_request else error.details
-        texts: list[str] = []
-        left = _MAX_DETAILS_BYTES
-        for detail in details:
-            if isinstance(detail, bytes):
-                wire = detail
-            elif detail.type_url in _USUAL_DETAILS and len(texts) < _MOST_DETAILS:
-                wire = detail.SerializeToString()
-            else:
-                return None
-            try:
-                text = self._any(wire)
-            except StatusError:
-                return None
-            left -= len(text)
-            if left < 0 or not text.isascii():
-                return None
-            escapes = text.count(b"\\")
-            if escapes and escapes != text.count(b'\\"'):
-                return None
-            texts.append(text.decode("ascii"))
-        return ",".join(texts)
-
     def any_to_json(self, type_url: str, value: bytes) -> dict[str, Any]:
         """Converts an Any to a JSON object; never fails.
 
         The value of an unknown type, or bytes that are not of the type, stay base64 in `value`.
         """
-        return self._any_to_json(type_url, value, _MAX_DETAILS_BYTES)[0]
+        return self._any_to_json(type_url, value, MAX_DETAILS_BYTES)[0]
 
     def _any_to_json(
         self, type_url: str, value: bytes, limit_bytes: int
@@ -200,7 +171,7 @@ class Codec:
         """Converts an Any to a JSON object; returns it and the bytes it takes from the limit."""
         with suppress(Exception):  # any failure: the value stays base64
             wire = any_pb2.Any(type_url=type_url, value=value).SerializeToString()
-            text = self._any(wire)
+            text = self.write_any(wire)
             found = json.loads(text) if len(text) <= limit_bytes else None
             if isinstance(found, dict) and "@type" in found:
                 return found, len(text)

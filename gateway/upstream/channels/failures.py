@@ -45,10 +45,27 @@ LATE = "the call did not finish in time"
 
 
 class BackendError(StatusError):
-    """The status that the back end itself ended a call with."""
+    """The status that the back end itself ended a call with.
+
+    Its details are decoded only when they are read: most are only written as JSON, from the wire.
+    """
 
     pushback_ms: str | None = None
     """The value of grpc-retry-pushback-ms (gRFC A6), as it was sent; None without one."""
+    _details: Sequence[Any] = ()
+
+    @property
+    def details(self) -> Sequence[Any]:
+        """The details of the failure."""
+        if self.details_bytes:
+            # From now on only the details count: whoever reads them may change them.
+            self.details = _details(self.details_bytes)
+        return self._details
+
+    @details.setter
+    def details(self, details: Sequence[Any]) -> None:
+        """Replaces all details."""
+        self._details, self.details_bytes = details, b""
 
 
 def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadata) -> BackendError:
@@ -74,7 +91,7 @@ def backend_error(code: int, message: str, metadata: Metadata, trailers: Metadat
     error = BackendError(Code.of(code), message, metadata=metadata, trailers=others)
     error.was_processed = True
     if details is not None:
-        error.details = _details(details)
+        error.details_bytes = details
     if pushback_ms is not None:
         error.pushback_ms = pushback_ms
     return error
