@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import pytest
 from aiohttp import ClientSession
 
 from gateway import Config, open_gateway
@@ -20,7 +21,7 @@ from tests.support.polling import still
 
 PACKAGE = f"{Path(__file__).parents[2] / 'gateway'}/"
 OF_TIMERS = ("weep", "http_date", "renewed", "is_forsaken", "is_lingering", "_is_serving")
-REPEATS = 5
+MOST_JOURNEYS = 20
 QUIET_S = 0.05
 
 
@@ -87,18 +88,20 @@ async def library_client() -> AsyncIterator[ClientSession]:
             yield client
 
 
-async def shortest(request: Callable[[], Awaitable[object]]) -> Journey:
-    """The shortest of several journeys after the first two: a timer lengthens one now and then."""
+async def assert_short(request: Callable[[], Awaitable[object]], wanted: Journey) -> None:
+    """Checks that a journey, after the first two, is as short as wanted in all three figures.
+
+    One of several is enough: a timer lengthens one now and then, on a busy machine most.
+    """
     trace = Trace()
     for _ in range(2):
         await request()
-    return min([await trace.of(request) for _ in range(REPEATS)], key=lambda one: one.functions)
-
-
-def assert_short(found: Journey, wanted: Journey) -> None:
-    """Checks each of the three figures."""
-    longer = [name for name in Journey._fields if getattr(found, name) > getattr(wanted, name)]
-    assert not longer, f"{found}, but at most {wanted}"
+    found = []
+    for _ in range(MOST_JOURNEYS):
+        found.append(await trace.of(request))
+        if all(one <= most for one, most in zip(found[-1], wanted, strict=True)):
+            return
+    pytest.fail(f"{min(found, key=lambda one: one.functions)}, but at most {wanted}")
 
 
 async def test_a_small_get_has_a_short_way() -> None:
@@ -109,7 +112,7 @@ async def test_a_small_get_has_a_short_way() -> None:
                 assert response.status == 200
                 await response.read()
 
-        assert_short(await shortest(get), Journey(34, 105, 45))
+        await assert_short(get, Journey(34, 105, 45))
 
 
 async def test_a_websocket_has_a_short_way() -> None:
@@ -122,4 +125,4 @@ async def test_a_websocket_has_a_short_way() -> None:
                 await socket.send_str("")  # no more messages
                 assert (await socket.receive()).type.name == "TEXT"
 
-        assert_short(await shortest(discuss), Journey(48, 190, 158))
+        await assert_short(discuss, Journey(48, 190, 158))
