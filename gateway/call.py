@@ -68,12 +68,8 @@ class MessageSource(Protocol):
             StatusError: the request is not valid for its method.
         """
 
-    async def read(self) -> bytes:
-        """The message, after waiting until it is complete.
-
-        Raises:
-            StatusError: as `take`.
-        """
+    async def read(self) -> bytes | list[bytes]:
+        """The message, or its parts in order, once it is complete; raises as `take`."""
 
     def line(self) -> RequestLine | None:
         """The request line, if it alone decides the message; None if more does."""
@@ -128,10 +124,8 @@ class Call:
         self.certificate = certificate
         self.principal: Principal | None = None
         self.response_headers = [] if response_headers is None else response_headers
-        """Headers that guards add to the HTTP response, also when the call fails.
-
-        A guard must add them before it passes the call on: a stream's response begins early.
-        """
+        """Headers that guards add to the HTTP response, also when the call fails. A guard must add
+        them before it passes the call on: a stream's response begins early."""
         self.cache_result = ""
         """The result of the cache, for the access log; empty if it was not asked."""
         self.back_end_failed = False
@@ -140,7 +134,7 @@ class Call:
         """The place of the call in its trace; None if the gateway makes no spans."""
         self.split: tuple[str, str] | None = None
         """The name of the split that chose the upstream, and the upstream; None without one."""
-        self._message = message
+        self._message: bytes | list[bytes] | None = message
         self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None
         self.ended: Code | None = None
@@ -199,31 +193,39 @@ class Call:
 
     async def message(self) -> bytes:
         """The one message of a unary or server-streaming call, read and decoded on first use."""
-        message = self.message_at_hand()
-        if message is None:
-            if self._source is None:
-                raise RuntimeError(f"{self!r} streams its request: iterate over `messages`")
-            message = self._message = await self._source.read()
-        return message
+        if self.message_at_hand() is None:
+            await self.arrival()
+        return self.decoded
+
+    async def arrival(self) -> None:
+        """Returns once the message has been read and decoded; call it if none is at hand."""
+        if self._source is None:
+            raise RuntimeError(f"{self!r} streams its request: iterate over `messages`")
+        self._message = await self._source.read()
 
     def message_at_hand(self) -> bytes | None:
         """The message, or None if it has not arrived yet; avoids the cost of a coroutine."""
         if self._message is None and self._source is not None:
             self._message = self._source.take()
-        return self._message
+        return self.decoded if isinstance(self._message, list) else self._message
 
     @property
     def deciding_line(self) -> RequestLine | None:
-        """The request line that alone decides the message; None if the message is at hand.
-
-        A stage may have changed a message that is at hand.
-        """
+        """The request line that decides the message; None if that is at hand, maybe changed."""
         source = self._source
         return None if source is None or self._message is not None else source.line()
 
     @property
     def decoded(self) -> bytes:
         """The decoded message; always set in the stages of the chain after `decode`."""
+        message = self.unread
+        if isinstance(message, list):
+            message = self._message = b"".join(message)
+        return message
+
+    @property
+    def unread(self) -> bytes | list[bytes]:
+        """The decoded message to send; in parts if it is large, and no stage has read it."""
         if self._message is None:
             raise RuntimeError(f"the request of {self!r} has not been decoded")
         return self._message
@@ -235,9 +237,8 @@ class Call:
     def on_end(self, hook: Callable[[Code], None]) -> None:
         """Calls `hook` with the final code of the call; it must not wait and must not raise."""
         if self._hooks is None:
-            self._hooks = [hook]
-        else:
-            self._hooks.append(hook)
+            self._hooks = []
+        self._hooks.append(hook)
 
     def end(self, code: Code) -> None:
         """Ends the call. Only the first code counts; later ones are ignored."""

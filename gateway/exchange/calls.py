@@ -57,8 +57,8 @@ class RequestMessage:
             return None
         return self._decode(body.read_now())
 
-    async def read(self) -> bytes:
-        """Returns the message, after its body has arrived.
+    async def read(self) -> bytes | list[bytes]:
+        """Returns the message or its parts, after its body has arrived.
 
         Raises:
             StatusError: as `take`.
@@ -68,7 +68,7 @@ class RequestMessage:
             return self._decode(b"")
         self._refuse_excess_body()
         parts = await body.read()
-        if self._decoder.takes_raw_body:  # raw bytes are only copied
+        if self._decoder.takes_raw_body:  # raw bytes stay as they are
             return self._decode_parts(parts)
         return await transcode(self._decode, b"".join(parts))
 
@@ -88,7 +88,7 @@ class RequestMessage:
             return
         refuse_needless_body(request, self._match)
 
-    def _decode_parts(self, parts: list[bytes]) -> bytes:
+    def _decode_parts(self, parts: list[bytes]) -> bytes | list[bytes]:
         request = self._request
         request.body_bytes = sum(map(len, parts))
         return self._decoder.decode_parts(

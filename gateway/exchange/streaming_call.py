@@ -13,8 +13,8 @@ from gateway.message_stream import MessageStream, stream_of
 
 Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
 """Makes the messages of a request; when the first one is wanted, they call the given function."""
-Read = Callable[[Callable[[], None]], Awaitable[bytes]]
-"""Reads the one message of a request; may call the given function before the message has come."""
+Read = Callable[[Callable[[], None]], Awaitable[bytes | list[bytes]]]
+"""Reads the one message of a request, or its parts; may call the function before it has come."""
 
 
 class StreamingCall:
@@ -177,8 +177,8 @@ class _ObservedSource:
             self._on_admitted()
         return message
 
-    async def read(self) -> bytes:
-        """Returns the message, and reports that the guards have admitted the call."""
+    async def read(self) -> bytes | list[bytes]:
+        """Returns the message or its parts, and reports that the guards have admitted the call."""
         message = await self._read(self._on_admitted)
         self._on_admitted()
         return message

@@ -163,6 +163,15 @@ class Outgoing:
         self._send_later(stream, data[first:])
         return stream.pending is None
 
+    def send_parts(self, stream: Stream[Any], prefix: bytes, parts: list[bytes]) -> None:
+        """Sends all data of a stream that has just begun: one message in parts, after its prefix.
+
+        Only the first part, which is small, is copied.
+        """
+        stream.pending = [memoryview(p) for p in (prefix + parts[0], *parts[1:]) if p]
+        stream.local_ended = True
+        self._send_pending(stream)
+
     def end(self, stream: Stream[Any]) -> None:
         """Ends the request: no more data follows."""
         if not stream.local_ended:

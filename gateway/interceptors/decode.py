@@ -18,7 +18,7 @@ class Decode(Check):
             message = call.message_at_hand()
         except StatusError as error:
             return Refused(error)
-        return call.message() if message is None else None
+        return call.arrival() if message is None else None
 
 
 decode: Final = Decode()

@@ -101,7 +101,7 @@ class RequestDecoder:
         if self._read is None:
             return self._decode_excess(captures, query, content_type, body)
         if self._is_plain and self._is_raw(content_type):
-            return self._decode_raw(captures, query, content_type, [body])
+            return b"".join(self._decode_raw(captures, query, content_type, [body]))
         json: bytes | None = body
         if content_type is None or is_json(content_type):
             wire = self._read(body, content_type)
@@ -125,19 +125,19 @@ class RequestDecoder:
 
     def decode_parts(
         self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
-    ) -> bytes:
-        """Returns what `decode` returns for a body in parts; one that is raw is copied once."""
+    ) -> bytes | list[bytes]:
+        """Returns what `decode` returns for a body in parts; one that is raw is not copied, and
+        stays in parts."""
         if self._is_plain and any(parts) and self._is_raw(content_type):
             return self._decode_raw(captures, query, content_type, parts)
         return self.decode(captures, query, content_type, b"".join(parts))
 
     def _decode_raw(
         self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
-    ) -> bytes:
-        # Joined in one go, because the body may be large.
+    ) -> list[bytes]:
         start = self._raw_start(content_type or "", sum(map(len, parts)))
         path = self._encode_captures(captures)
-        return b"".join((start, *parts, self._bind(query), *path))
+        return [start, *parts, self._bind(query), *path]
 
     def _decode_excess(
         self, captures: Sequence[str], query: str, content_type: str | None, body: bytes

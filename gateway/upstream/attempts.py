@@ -81,7 +81,7 @@ class Balanced:
     async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
-        request: RequestBytes,
+        request: RequestBytes | list[bytes],
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
@@ -194,7 +194,7 @@ class Balanced:
             while True:
                 if isinstance(failure, Unprocessed):
                     next_member = self._after_unprocessed(failure, len(tried), tried, key)
-                    if not isinstance(request, bytes):
+                    if not isinstance(request, (bytes, list)):
                         if failure.request is None:
                             break
                         request = failure.request
@@ -255,7 +255,7 @@ class Balanced:
         retrying = self._retrying_of(method)
         if retrying is None or not retrying.covers(failure):
             return False
-        return isinstance(request, bytes) and (retrying.takes_any or method.may_repeat)
+        return isinstance(request, (bytes, list)) and (retrying.takes_any or method.may_repeat)
 
     def _retrying_of(self, method: Method) -> Retrying | None:
         by_method = self._retrying_by_method

@@ -213,7 +213,7 @@ class _CountedCalls:
             reply = await self._channel.call(method, request, metadata, timeout_s)
         except StatusError as error:
             # The request of a client may have raised it: then it is nobody's fault here.
-            if isinstance(request, bytes) or _is_of_the_reply(error):
+            if isinstance(request, (bytes, list)) or _is_of_the_reply(error):
                 self._ejector.failed(self._tally, error, timeout_s)
             raise
         if reply.messages is None:

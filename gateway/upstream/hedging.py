@@ -27,7 +27,7 @@ class Hedged(Balanced):
     async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
-        request: RequestBytes,
+        request: RequestBytes | list[bytes],
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,
@@ -35,8 +35,8 @@ class Hedged(Balanced):
         measure: Measure | None = None,
     ) -> Reply:
         """Calls `method` on one endpoint, and on others if it does not answer soon."""
-        hedging = self.hedging_of(method) if isinstance(request, bytes) else None
-        if hedging is None or not isinstance(request, bytes):
+        hedging = self.hedging_of(method) if isinstance(request, (bytes, list)) else None
+        if hedging is None or not isinstance(request, (bytes, list)):
             return await super().call(method, request, metadata, timeout_s, key, call, measure)
         if call is not None and measure is not None:
             return await measure(

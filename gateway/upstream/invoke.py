@@ -55,7 +55,7 @@ def _by_balanced(channel: Balanced, clock: Clock, measure: Measure | None) -> Ha
                 if measure is not None:
                     measure.ended(call, late, now_s)
                 raise late
-        request = call.decoded if call.messages is None else call.messages
+        request = call.unread if call.messages is None else call.messages
         metadata = call.unread_metadata or call.metadata
         key = None if key_of is None else key_of(call)
         return channel.call(call.method, request, metadata, timeout_s, key, call, measure)

@@ -141,7 +141,7 @@ class TriedChannel(Around):
         self, method: Method, request: AnyRequest, metadata: CallMetadata, timeout_s: float | None
     ) -> Reply:
         per_try_s = self._per_try_s
-        if per_try_s is None or method.server_streaming or not isinstance(request, bytes):
+        if per_try_s is None or method.server_streaming or not isinstance(request, (bytes, list)):
             return await super().call(method, request, metadata, timeout_s)
         if timeout_s is not None and timeout_s <= per_try_s:
             return await super().call(method, request, metadata, timeout_s)

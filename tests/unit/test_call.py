@@ -52,6 +52,39 @@ def test_metadata_and_headers_are_made_when_they_are_first_read() -> None:
     assert (call.unread_metadata, head.made) == (None, ["headers", "metadata"])
 
 
+class Parts:
+    """A large message that comes in parts."""
+
+    def take(self) -> bytes | None:
+        """None: it has not arrived yet."""
+        return None
+
+    async def read(self) -> bytes | list[bytes]:
+        """The parts."""
+        return [b"start", b"rest"]
+
+    def line(self) -> None:
+        """None: it has a body."""
+
+
+async def test_a_message_in_parts_is_joined_when_a_stage_reads_it() -> None:
+    call = Call(method("Echo"), Parts())
+    assert call.message_at_hand() is None
+    await call.arrival()
+    assert b"".join(call.unread) == b"startrest"  # type: ignore[arg-type]
+    message = call.message_at_hand()
+    assert message == b"startrest"
+    assert call.decoded is await call.message() is message
+    assert call.unread == b"startrest"
+
+
+async def test_a_message_in_parts_can_be_added_to() -> None:
+    call = Call(method("Echo"), Parts())
+    await call.arrival()
+    call.merge(b"more")
+    assert call.unread == call.decoded == b"startrestmore"
+
+
 def test_metadata_that_is_replaced_is_sent_instead_of_the_encoded() -> None:
     call = Call(method("Echo"), head=Head())
     call.metadata = []

@@ -2,7 +2,7 @@
 
 It does what aiohttp's stream does, which is that of every other body: it is full at the same sizes,
 and pauses and resumes its connection at the same times. As machine code it takes a fraction of the
-time.
+time. One that is read whole also takes all its pieces at once, without a pause for each.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ class ArrivingBody:
     """One body whose bytes are still coming."""
 
     __slots__ = (
-        *("_connection", "_failure", "_is_eof", "_loop", "_pieces", "_unread_bytes", "_waiter"),
-        "total_bytes",
+        *("_connection", "_failure", "_is_eof", "_loop", "_most_bytes", "_pieces", "_unread_bytes"),
+        *("_waiter", "_wakes_at_bytes", "total_bytes"),
     )
 
     def __init__(self, connection: object, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,6 +27,10 @@ class ArrivingBody:
         self._loop = loop
         self._pieces: list[bytes] = []
         self._unread_bytes = 0
+        self._most_bytes = 2 * LOW_WATER_BYTES
+        """Above this size of what is not read yet it is full."""
+        self._wakes_at_bytes = 0
+        """Above this size the read that waits has what it waits for."""
         self._is_eof = False
         self._failure: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -41,8 +45,9 @@ class ArrivingBody:
         self._pieces.append(data)
         self._unread_bytes += size
         self.total_bytes += size
-        self._wake()
-        if self._unread_bytes > 2 * LOW_WATER_BYTES:
+        if self._unread_bytes > self._wakes_at_bytes:
+            self._wake()
+        if self._unread_bytes > self._most_bytes:
             self._connection.pause_reading()
 
     def feed_eof(self) -> None:
@@ -70,9 +75,23 @@ class ArrivingBody:
 
     async def readany(self) -> bytes:
         """Returns what has come and is not read yet, once there is any; nothing at the end."""
+        await self._until_more_than(0)
+        return self._take()
+
+    async def readall(self, most_bytes: int) -> list[bytes]:
+        """Returns the rest in pieces, once all has come; or what has, once it is more than
+        `most_bytes`."""
+        self._most_bytes = max(self._most_bytes, most_bytes)  # the reader has room for so much
+        self._connection.resume_reading()
+        await self._until_more_than(most_bytes)
+        return self._taken()
+
+    async def _until_more_than(self, size: int) -> None:
+        """Waits for more unread bytes than `size`, or for the end."""
         if self._failure is not None:
             raise self._failure
-        while not self._pieces and not self._is_eof:
+        self._wakes_at_bytes = size
+        while self._unread_bytes <= size and not self._is_eof:
             if not self._connection.connected:
                 raise RuntimeError("the connection is closed")
             self._waiter = self._loop.create_future()
@@ -80,15 +99,19 @@ class ArrivingBody:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._take()
 
     def _take(self) -> bytes:
-        pieces = self._pieces
+        pieces = self._taken()
         if not pieces:
             return b""
-        self._pieces, self._unread_bytes = [], 0
-        self._connection.resume_reading()  # more may come during this call
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _taken(self) -> list[bytes]:
+        pieces = self._pieces
+        if pieces:
+            self._pieces, self._unread_bytes = [], 0
+            self._connection.resume_reading()  # more may come during this call
+        return pieces
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

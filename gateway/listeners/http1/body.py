@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
 from gateway.exchange.worker_threads import LARGE_BYTES
-from gateway.listeners.http1.arriving_body import BodySource
+from gateway.listeners.http1.arriving_body import ArrivingBody, BodySource
 from gateway.listeners.http1.request_head import Code, HeaderFields, Limits, StatusError, timed_out
 
 _GZIP_WINDOW = 31
@@ -264,16 +264,21 @@ async def read_body(stream: BodySource, coding: str, limits: Limits) -> list[byt
         StatusError: the body is over the limit, is not gzip although its coding is, or is
             incomplete.
     """
+    most_bytes = limits.body_bytes
     pieces: list[bytes] = []
     total = 0
     try:
-        while piece := await stream.readany():
-            total += len(piece)
-            if total > limits.body_bytes:
-                raise too_large(limits.body_bytes)
-            pieces.append(piece)
+        if isinstance(stream, ArrivingBody):
+            pieces = await stream.readall(most_bytes)
+            total = sum(map(len, pieces))
+        else:
+            while total <= most_bytes and (piece := await stream.readany()):
+                total += len(piece)
+                pieces.append(piece)
     except BrokenBodyError:
         raise _incomplete() from None
+    if total > most_bytes:
+        raise too_large(most_bytes)
     if not coding:
         return pieces
     body = b"".join(pieces)

@@ -171,7 +171,7 @@ class Progress(StrEnum):
     """The back end may have processed it."""
 
 
-AnyRequest = bytes | AsyncGenerator[bytes] | HeldRequest
+AnyRequest = bytes | list[bytes] | AsyncGenerator[bytes] | HeldRequest
 """The request of an attempt: of a new call, or held by the failure of another attempt."""
 
 

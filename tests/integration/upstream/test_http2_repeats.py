@@ -9,7 +9,7 @@ import pytest
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.http2 import frames
 from gateway.status import Code, StatusError
-from gateway.upstream.attempts import MAX_ATTEMPTS
+from gateway.upstream.attempts import MAX_ATTEMPTS, Balanced
 from gateway.upstream.channels.channel import Channel
 from gateway.upstream.channels.failures import Progress, progress_of
 from gateway.upstream.channels.grpcio import GrpcioChannel
@@ -81,6 +81,16 @@ def data(server: Scripted) -> bytes:
         return b""
     last = len(kinds) - 1 - kinds[::-1].index(frames.HEADERS)
     return b"".join(p for kind, p in server.received[last:] if kind == frames.DATA)
+
+
+@pytest.mark.parametrize("sizes", [(5, 40_000), (5, 30_000, 20_000, 0), (5, 7, 300)])
+async def test_a_message_in_parts_that_was_turned_away_is_sent_again(sizes: list[int]) -> None:
+    server, parts = Scripted(leave, answer), [bytes([size % 251]) * size for size in sizes]
+    async with channel_to(server) as channel:
+        assert isinstance(channel, Balanced)
+        assert (await channel.call(GET, parts, [], 5)).message == b"ok"
+        await sent_to(server, peer.message(b"".join(parts)))
+        assert server.calls == 2
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,29 @@ def test_a_large_message_goes_out_whole_and_is_not_copied(connection: Connection
     assert not connection.has_large
 
 
+@pytest.mark.parametrize("window", [0, 3, 16_384, 40_007, 40_008, 65_535, 10**6])
+def test_a_message_in_parts_goes_out_as_one_and_is_not_copied(
+    connection: Connection, window: int
+) -> None:
+    connection.receive(peer.settings((frames.INITIAL_WINDOW_SIZE, window)))
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (2**20).to_bytes(4, "big")))
+    connection.take_output()
+    rng = random.Random(9)
+    parts = [b"start", rng.randbytes(40_000), rng.randbytes(30_000), b"", b"end"]
+    stream, ear = start(connection, None)
+    connection.send_parts(stream, b"pre", parts)
+    first = connection.take_pieces()
+    assert ("writable" in ear.told) == (window > 70_000)
+    connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, stream.id, (10**6).to_bytes(4, "big")))
+    assert ear.told == ["writable"]
+    pieces = first + connection.take_pieces()
+    assert [p.obj for p in pieces if isinstance(p, memoryview) and p.obj in parts[1:3]]
+    data = peer.split(b"".join(pieces))[1:]
+    assert b"".join(payload for _, _, _, payload in data) == b"pre" + b"".join(parts)
+    assert all(payload for _, _, _, payload in data), "no frame is empty"
+    assert [flags for _, flags, _, _ in data] == [0] * (len(data) - 1) + [frames.END_STREAM]
+
+
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("rest", [0, 1, 16_383])
 @pytest.mark.parametrize("window", [0, 10, 16_384, 20_000, 32_768, 10**6])

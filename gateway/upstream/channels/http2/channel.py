@@ -120,7 +120,9 @@ class Http2Channel(CallOwner):
         except HeaderError as error:
             raise unsendable_metadata(self._name, str(error)) from None
         deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
-        if isinstance(request, bytes):
+        if isinstance(request, list) and (self._gzips or not _has_large(request)):
+            request = b"".join(request)
+        if isinstance(request, (bytes, list)):
             socket = None if method.server_streaming else self._connections.ready()
             if socket is not None:
                 return self._begin(socket, block, request, deadline_s, traffic)
@@ -137,7 +139,7 @@ class Http2Channel(CallOwner):
         method: Method,
         metadata: CallMetadata,
         block: bytes,
-        request: bytes | Sender,
+        request: bytes | list[bytes] | Sender,
         deadline_s: float | None,
         traffic: Traffic | None,
     ) -> Reply:
@@ -164,7 +166,7 @@ class Http2Channel(CallOwner):
         self,
         socket: Http2Socket,
         block: bytes,
-        request: bytes | Sender,
+        request: bytes | list[bytes] | Sender,
         deadline_s: float | None,
         traffic: Traffic | None,
     ) -> UnaryCall:
@@ -187,7 +189,11 @@ class Http2Channel(CallOwner):
         await asyncio.sleep(0)
 
     def _start(
-        self, call: RpcCall, block: bytes, request: bytes | Sender, deadline_s: float | None
+        self,
+        call: RpcCall,
+        block: bytes,
+        request: bytes | list[bytes] | Sender,
+        deadline_s: float | None,
     ) -> None:
         socket = call.socket
         connection = socket.connection
@@ -199,8 +205,12 @@ class Http2Channel(CallOwner):
             call.deadline_s = deadline_s
             if not self._sweeping:
                 self._sweep_soon()
-        if not isinstance(request, bytes):
+        if isinstance(request, Sender):
             connection.open(block, call)
+        elif isinstance(request, list):
+            size = call.sent_bytes = sum(map(len, request))
+            connection.open(block, call)
+            connection.send_parts(call, size.to_bytes(5, "big"), request)
         else:
             if self._gzips:
                 prefix, message = gzipped(request)
@@ -214,7 +224,7 @@ class Http2Channel(CallOwner):
                 connection.send_message(call, prefix, message, end=True)
         self._calls.add(call)
         socket.flush_soon()
-        if not isinstance(request, bytes):
+        if isinstance(request, Sender):
             request.send_on(call)
 
     def over(self, call: RpcCall) -> None:
@@ -241,3 +251,8 @@ class Http2Channel(CallOwner):
                 call.fail(deadline_exceeded())
             elif not self._sweeping:
                 self._sweep_soon()
+
+
+def _has_large(parts: list[bytes]) -> bool:
+    """True if the parts of a message are large on average: each begins a frame of its own."""
+    return sum(map(len, parts)) > len(parts) * JOINED_BYTES

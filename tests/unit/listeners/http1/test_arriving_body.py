@@ -126,3 +126,46 @@ async def test_nothing_is_awaited_of_a_lost_connection(make: Make) -> None:
     connection.connected = False
     with pytest.raises(RuntimeError):
         await make(connection).readany()
+
+
+async def test_a_body_that_is_read_whole_is_full_only_above_what_its_reader_takes() -> None:
+    connection, pieces = Connection(), [bytes(2 * LOW_WATER_BYTES + 1) for _ in range(3)]
+    body = ArrivingBody(connection, asyncio.get_running_loop())
+    body.feed_data(pieces[0])
+    assert connection.asked == ["pause"]
+    read = asyncio.ensure_future(body.readall(len(pieces[0]) * 3))
+    await asyncio.sleep(0)
+    assert connection.asked == ["pause", "resume, True"]
+    body.feed_data(pieces[1])
+    body.feed_data(pieces[2])
+    await asyncio.sleep(0)
+    assert not read.done()
+    body.feed_eof()
+    assert all(one is piece for one, piece in zip(await read, pieces, strict=True))
+    assert "pause" not in connection.asked[1:]
+    assert await body.readall(1) == []
+
+
+async def test_a_body_that_is_too_large_to_be_read_whole_is_given_up_before_its_end() -> None:
+    connection = Connection()
+    body = ArrivingBody(connection, asyncio.get_running_loop())
+    read = asyncio.ensure_future(body.readall(2 * LOW_WATER_BYTES))
+    await asyncio.sleep(0)
+    body.feed_data(bytes(2 * LOW_WATER_BYTES))
+    await asyncio.sleep(0)
+    assert not read.done()
+    body.feed_data(b"1")
+    assert connection.asked[-1] == "pause"
+    assert sum(map(len, await read)) == 2 * LOW_WATER_BYTES + 1
+
+
+async def test_a_failure_ends_the_read_of_a_whole_body() -> None:
+    body = ArrivingBody(Connection(), asyncio.get_running_loop())
+    read = asyncio.ensure_future(body.readall(10))
+    await asyncio.sleep(0)
+    body.feed_data(b"1")
+    body.set_exception(BrokenBodyError())
+    with pytest.raises(BrokenBodyError):
+        await read
+    with pytest.raises(BrokenBodyError):
+        await body.readall(10)
