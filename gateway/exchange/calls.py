@@ -290,7 +290,7 @@ class CallFactory:
         return call
 
     def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
-        """Returns the metadata for a request's header fields, and caches it with them if possible."""
+        """Returns the metadata for a request's header fields; caches it with them if possible."""
         fields = request.fields
         own = _own(request.id, request.trace)
         if fields.metadata is not None:
