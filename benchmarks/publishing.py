@@ -45,9 +45,10 @@ _NAMES = {
 }
 _LEADING = (OURS, GO, ENVOY)
 _COMPARED = (GO, ENVOY, RUST)
-# The goals: the highest cost compared to each gateway's; none where it has no such feature.
+# The goals: the highest cost compared to each gateway's; none where it has no such feature. That of
+# the small GET is for a Python with profile-guided optimisation; without, 0.65, 0.4 and 0.8.
 _WANTED: Sequence[tuple[Scenario, str, tuple[float, float, float]]] = (
-    (SMALL_GET, "cpu_us", (0.65, 0.4, 0.8)),
+    (SMALL_GET, "cpu_us", (0.5, 0.3, 0.6)),
     (POST, "cpu_us", (0.65, 0.4, nan)),
     (PATCH, "cpu_us", (0.65, 0.4, nan)),
     (LIST_100, "cpu_us", (0.35, 0.5, 0.75)),

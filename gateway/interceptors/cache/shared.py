@@ -75,6 +75,8 @@ class SharedReplies:
         self._written_bytes = 0
         self._pending: list[_Change] = []
         self._telling: asyncio.Task[None] | None = None
+        self._is_away = False
+        """True if the store could not be told of the last change."""
         self._changes = 0
         """Counts changes: an answer that was on its way meanwhile can be outdated."""
         self._recent: deque[frozenset[str]] = deque(maxlen=_MOST_RECENT)
@@ -131,8 +133,11 @@ class SharedReplies:
         self._tell(_Change((_purged_name(purge),), told, purge.soft))
 
     async def settled(self) -> None:
-        """Waits until the store knows all changes, at most the time limit of the store."""
-        if self._telling is not None:
+        """Waits until the store knows all changes, at most the time limit of the store.
+
+        It does not wait for a store that is away, which is told when it is back.
+        """
+        if self._telling is not None and not self._is_away:
             await asyncio.wait((self._telling,), timeout=self._options.store_timeout_s)
 
     async def _find(self, key: bytes, path: str) -> Look:
@@ -233,9 +238,11 @@ class SharedReplies:
                 try:
                     await self._store.change(change.names, message, soft=change.soft)
                 except StoreUnavailableError:
+                    self._is_away = True
                     self.failed()
                     await asyncio.sleep(_AGAIN_S)
                     continue
+                self._is_away = False
                 if self._pending[0] is change:
                     del self._pending[0]
         finally:
