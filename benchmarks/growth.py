@@ -39,7 +39,7 @@ _SHELVES = 1_000
 # Requests name shelves below this number, so each route of the spread has some.
 _SPREAD = replace(SMALL_GET, target="/v1/rooms{shelf}/shelves/{shelf}/items/{item}")
 # The default limits reject very large messages; here they would cut off the curve.
-_LIMITS = {"response_bytes": 256_000_000, "body_bytes": 256_000_000}
+_LIMITS = {"response_bytes": 256_000_000, "response_values": 20_000_000, "body_bytes": 256_000_000}
 _MAX_MESSAGE_BYTES = 128_000_000
 
 

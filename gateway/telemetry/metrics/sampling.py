@@ -5,7 +5,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 from gateway.telemetry.metrics.definitions import (
@@ -23,7 +22,8 @@ from gateway.telemetry.metrics.metrics import Metrics
 _EVERY_S: Final = 0.25
 _TICKS: Final = 4
 """The number of timers after which all is sampled, which is once a second."""
-_STATM: Final = Path("/proc/self/statm")
+_PAGE_BYTES: Final[int] = os.sysconf("SC_PAGE_SIZE")
+_STATM: Final = "/proc/self/statm"
 
 Load = Callable[[], tuple[int, int, int]]
 """Returns the number of open connections, of those with a request in progress, and of those that
@@ -71,6 +71,7 @@ class Sampler:
         self._totals = [(writer.child(CPU, worker), _used_s)]
         self._totals += [(writer.child(metric, ()), total) for metric, total in losses.items()]
         self._added = [0.0 for _ in self._totals]
+        self._statm = _open_statm()
         self._loop = asyncio.get_running_loop()
         self._ticks = 0
         self._sample()
@@ -82,6 +83,8 @@ class Sampler:
         self._timer.cancel()
         self._sample()
         self._writer.flush()
+        if self._statm is not None:
+            os.close(self._statm)
 
     def _tick(self) -> None:
         now_s = time.monotonic()
@@ -98,7 +101,7 @@ class Sampler:
         self._writer.set(self._websockets_at, websockets)
         self._writer.set(self._connections_at, connections)
         self._writer.set(self._active_at, active)
-        self._writer.set(self._memory_at, _resident_bytes())
+        self._writer.set(self._memory_at, _resident_bytes(self._statm))
         self._count_endpoints()
         self._take_readings()
         for number, (at, total) in enumerate(self._totals):
@@ -138,9 +141,16 @@ def _used_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _resident_bytes() -> int:
-    """Returns the resident memory of this process (proc(5)); the peak where /proc is missing."""
+def _open_statm() -> int | None:
+    """Opens the file with the memory of this process (proc(5)), to be read again and again."""
     try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
+        return None
+
+
+def _resident_bytes(statm: int | None) -> int:
+    """Returns the resident memory of this process; the peak where /proc is missing."""
+    if statm is None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(os.pread(statm, 256, 0).split()[1]) * _PAGE_BYTES
