@@ -1,9 +1,10 @@
 """Measures what metrics, and traces of which one in a hundred is recorded, add to a small GET.
 
 `python -m benchmarks.observed [ROUNDS]`. As in `benchmarks.guards`, the gateways run on one core
-and are loaded in turns of a second; the collector of the traces takes everything. There are several
-processes of each kind: equal ones differ by 2 %, because each has its memory in other places. So
-each ratio has its standard error beside it, which more `--processes` make smaller.
+and are loaded in turns of a second; the collector of the traces takes everything. Each is compared
+with one that nobody observes, turn by turn, in several pairs of processes: equal ones differ by
+2 %, because each has its memory in other places. So each ratio has its standard error beside it,
+which more `--processes` make smaller.
 `--instructions` counts the instructions outside the kernel instead, as `benchmarks.instructions`
 does, on 32 connections. What timers take is left out: under callgrind, requests take a hundred
 times as long, so that a second of timers would come to a few hundred requests and not to ten
@@ -12,11 +13,9 @@ thousand. `--code FOLDER` takes a gateway that is compiled already.
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from math import hypot
 from pathlib import Path
 from statistics import mean, median, stdev
 from threading import Thread
@@ -76,49 +75,50 @@ def _count(code: Path, settings: Mapping[str, Any]) -> int:
     return count(_FORM, code, _CONNECTIONS, settings=settings, number=_REQUESTS, idle_s=_IDLE_S)
 
 
-def _measured(
-    kinds: Sequence[Kind], rounds: int, processes: int
-) -> list[tuple[str, Sequence[float]]]:
-    """The CPU microseconds of each kind: for each of its processes, the median of its turns."""
-    all_of_them = [
-        replace(kind, guard=f"{kind.guard} {number}")
-        for number in range(processes)
-        for kind in kinds
-    ]
-    medians = [median(found) for _, found in costs_of(all_of_them, "", rounds)]
-    return [(kind.guard, medians[number :: len(kinds)]) for number, kind in enumerate(kinds)]
+def _counted(code: Path, otlp: str) -> Iterator[tuple[str, float, str]]:
+    """The instructions of each kind, and how many more than with the first."""
+    base: int | None = None
+    for kind in kinds(otlp):
+        found = _count(code, kind.settings)
+        base = base or found
+        yield kind.guard, found, f"{found / base - 1:+.1%}"
 
 
-def _more(found: Sequence[float], base: Sequence[float]) -> str:
-    """How much more a kind costs than the first, with the standard error of that."""
-    ratio = mean(found) / mean(base)
-    if len(found) == 1 or found is base:
-        return f"{ratio - 1:+.1%}"
-    errors = [stdev(one) / len(one) ** 0.5 / mean(one) for one in (found, base)]
-    return f"{ratio - 1:+.1%} ± {ratio * hypot(*errors):.1%}"
+def _measured(rounds: int, processes: int, otlp: str) -> Iterator[tuple[str, float, str]]:
+    """The CPU microseconds of each kind but the first, and how much more than the first it takes.
+
+    Only two processes live at a time: the timers of others would take part of the core.
+    """
+    base, *others = kinds(otlp)
+    for kind in others:
+        costs, ratios = [], []
+        for _ in range(processes):
+            (_, less), (_, more) = costs_of([base, kind], "", rounds)
+            costs.append(median(more))
+            ratios.append(median(two / one for one, two in zip(less, more, strict=True)) - 1)
+        error = f" ± {stdev(ratios) / processes**0.5:.1%}" if processes > 1 else ""
+        yield kind.guard, median(costs), f"{mean(ratios):+.1%}{error}"
 
 
 def main() -> None:
     """Measures each, and prints a table."""
     parser = argparse.ArgumentParser(description="Measure the cost of metrics and traces.")
-    parser.add_argument("rounds", type=int, nargs="?", default=3)
-    parser.add_argument("--processes", type=int, default=5, help="of each kind (default: 5)")
+    parser.add_argument("rounds", type=int, nargs="?", default=1, help="of five turns (default: 1)")
+    parser.add_argument("--processes", type=int, default=10, help="pairs of each (default: 10)")
     parser.add_argument("--instructions", action="store_true")
     parser.add_argument("--code", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     code = options.code.resolve() if options.code else compiled()
     unit = "instructions" if options.instructions else "CPU µs"
     table = Table("observed by", unit, "more", title="A small GET", box=None)
-    costs: Sequence[tuple[str, Sequence[float]]]
     with collector() as otlp:
         if options.instructions:
-            costs = [(kind.guard, [float(_count(code, kind.settings))]) for kind in kinds(otlp)]
+            rows = _counted(code, otlp)
         else:
             vars(peers)["machine_code"] = lambda: code
-            costs = _measured(kinds(otlp), options.rounds, options.processes)
-    _, base = costs[0]
-    for name, found in costs:
-        table.add_row(name, f"{mean(found):,.1f}", _more(found, base))
+            rows = _measured(options.rounds, options.processes, otlp)
+        for name, cost, more in rows:
+            table.add_row(name, f"{cost:,.1f}", more)
     Console().print(table)
 
 
