@@ -235,6 +235,7 @@ class LogWriter:
         self._is_failing = False
         self._closing = False
         self._is_urgent = False
+        self._is_resting = False
         self._wake = threading.Event()
         self._writer = threading.Thread(target=self._run, name="gateway log", daemon=True)
         self._writer.start()
@@ -250,7 +251,8 @@ class LogWriter:
             return
         self.waiting.append(line)
         self._bytes += len(line)
-        if count == _WAKING:
+        if count == _WAKING or self._is_resting:
+            self._is_resting = False
             self._wake.set()
 
     def hurry(self) -> None:
@@ -273,9 +275,20 @@ class LogWriter:
             self._wake.clear()
             if self._is_urgent:  # reset only then: another thread may set it at any moment
                 self._is_urgent, is_due = False, True
+            elif is_due and not self.waiting and not self.dropped:
+                self._rest()
+                continue
             # The few after full batches wait for more.
             self._write_waiting(1 if is_due else _BATCH)
         self._write_waiting(1)
+
+    def _rest(self) -> None:
+        """Waits for the next line: a thread that looks again and again takes time from requests."""
+        self._is_resting = True
+        # A line that was added before the flag was set has not woken this thread.
+        if not self.waiting and not self._closing:
+            self._wake.wait()
+        self._is_resting = False
 
     def _write_waiting(self, least: int) -> None:
         """Writes batches while at least this many lines wait."""

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,26 @@ def test_lines_are_written_without_being_asked_for() -> None:
     writing = writer(disk)
     writing.add(b"1\n")
     until_sync(lambda: disk.text == "1\n")
+    writing.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_log_without_lines_takes_no_time_and_the_next_line_is_written() -> None:
+    disk = Disk()
+    writing = writer(disk, every_s=0.001)
+    writing.add(b"1\n")
+    until_sync(lambda: disk.text == "1\n")
+    status = Path(f"/proc/self/task/{writing._writer.native_id}/status")
+
+    def wakes() -> int:
+        return int(status.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+    until_sync(lambda: writing._is_resting)
+    before = wakes()
+    time.sleep(0.1)
+    assert wakes() <= before + 2
+    writing.add(b"2\n")
+    until_sync(lambda: disk.text == "1\n2\n")
     writing.close()
 
 
