@@ -2,7 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +14,12 @@ from benchmarks import (
     compat,
     guards,
     hits,
+    observed,
     publishing,
     pure,
     report,
     schema_load,
+    tails,
     validation,
 )
 from benchmarks.building import MissingError
@@ -23,6 +27,9 @@ from benchmarks.end_to_end import Effort, Results, Run
 from benchmarks.sample import HERE
 from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario
 
+T = TypeVar("T")
+
+_PAIRS, _TAIL_TURNS = 12, 7
 _QUICK = Effort(rounds=2, load_s=2, paced_s=1.0)
 
 
@@ -46,20 +53,56 @@ def main() -> int:
     except MissingError as missing:
         print(f"not measured end to end: {missing}", file=sys.stderr)
         return 1
-    added = _guards(effort.rounds) if whole else {}
+    more = _more(console, effort.rounds, results, began) if whole else None
+    _save(results, more, began, publish=options.publish)
+    return 0
+
+
+@dataclass
+class _More:
+    """What a whole run measures besides gateways side by side."""
+
+    guards: Mapping[str, float]
+    choices: balancing.Choices
+    sections: Sequence[str]
+    """Those of the page."""
+
+
+def _more(console: Console, rounds: int, results: Results, began: report.Moment) -> _More:
+    sections: list[str] = []
+    added = _measured("the cost of guards", lambda: guards.run(rounds)) or {}
     if added:
         console.print(guards.table(added))
-    stored = _hits(effort.rounds) if whole else {}
+        sections += publishing.of_guards(added)
+    report.save(results, added, began)  # the rest takes minutes, too
+    watched = _measured(
+        "the cost of metrics and traces", lambda: observed.run(1, _PAIRS, [observed.BOTH])
+    )
+    if watched:
+        console.print(observed.table(watched))
+        sections += publishing.of_observers(watched)
+    at_one_rate = _measured("latencies at one rate", lambda: tails.run(_TAIL_TURNS))
+    if at_one_rate:
+        console.print(at_one_rate.table())
+        sections.append(at_one_rate.markdown())
+    stored = _measured("the cost of stored replies", lambda: hits.run(rounds))
     if stored:
         console.print(hits.table(stored))
-    report.save(results, added, began)  # the rest takes minutes, too
-    if whole:
-        compat.show(console)
-    choices = balancing.run() if whole else None
-    for table in balancing.tables(choices) if choices else ():
+    compat.show(console)
+    choices = balancing.run()
+    for table in balancing.tables(choices):
         console.print(table)
-    _save(results, added, choices, began, publish=options.publish)
-    return 0
+    sections += publishing.of_balancing(choices)
+    return _More(added, choices, sections)
+
+
+def _measured(name: str, measure: Callable[[], T]) -> T | None:
+    """The result of one part; None, and a report, if something that it needs is missing."""
+    try:
+        return measure()
+    except MissingError as missing:
+        print(f"left out: {name}: {missing}", file=sys.stderr)
+        return None
 
 
 def scenarios_of(options: argparse.Namespace) -> tuple[Scenario, ...]:
@@ -73,35 +116,15 @@ def scenarios_of(options: argparse.Namespace) -> tuple[Scenario, ...]:
     )
 
 
-def _guards(rounds: int) -> dict[str, float]:
-    try:
-        return guards.run(rounds)
-    except MissingError as missing:
-        print(f"left out: the cost of guards: {missing}", file=sys.stderr)
-        return {}
-
-
-def _hits(rounds: int) -> dict[str, float]:
-    try:
-        return hits.run(rounds)
-    except MissingError as missing:
-        print(f"left out: the cost of stored replies: {missing}", file=sys.stderr)
-        return {}
-
-
-def _save(
-    results: Results,
-    added: Mapping[str, float],
-    choices: balancing.Choices | None,
-    began: report.Moment,
-    *,
-    publish: bool,
-) -> None:
-    files = report.save(results, added, began, choices)
+def _save(results: Results, more: _More | None, began: report.Moment, *, publish: bool) -> None:
+    if more is None:
+        files = report.save(results, {}, began)
+    else:
+        files = report.save(results, more.guards, began, more.choices)
     for file in files:
         print(f"saved as {file.relative_to(HERE.parent)}")
-    if publish:
-        publishing.publish(results, added, files, began, choices=choices)
+    if publish and more is not None:
+        publishing.publish(results, more.sections, files, began)
         print(f"published in {publishing.PAGE.relative_to(HERE.parent)}")
 
 

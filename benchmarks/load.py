@@ -1,6 +1,7 @@
 """Puts load on one gateway with wrk, and reads its processor time and memory from /proc."""
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,17 @@ class Answers:
     rate: float
     of_another_kind: int
     """Answers with a status other than 2xx and 3xx."""
+
+
+@contextmanager
+def on_load_core() -> Iterator[None]:
+    """Runs this process on the core of the load, of which it is a part meanwhile."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(LOAD_CORE)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def need_wrk() -> None:

@@ -13,7 +13,7 @@ thousand. `--code FOLDER` takes a gateway that is compiled already.
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,8 +28,13 @@ from benchmarks import peers
 from benchmarks.building import MissingError, compiled
 from benchmarks.guards import Kind, costs_of
 from benchmarks.instructions import count
+from benchmarks.load import on_load_core
+
+Row = tuple[str, float, str]
+"""A kind of gateway, its cost, and how much more that is than without observers."""
 
 _OFF: Mapping[str, Any] = {"metrics": {"enabled": False}}
+BOTH = "both"
 _FORM = "varied"
 _CONNECTIONS = 32
 _REQUESTS = 960
@@ -67,7 +72,7 @@ def kinds(otlp: str) -> tuple[Kind, ...]:
         Kind("neither", _OFF),
         Kind("metrics", {}),
         Kind("traces at 1 %", {**_OFF, **traced}),
-        Kind("both", traced),
+        Kind(BOTH, traced),
     )
 
 
@@ -75,7 +80,7 @@ def _count(code: Path, settings: Mapping[str, Any]) -> int:
     return count(_FORM, code, _CONNECTIONS, settings=settings, number=_REQUESTS, idle_s=_IDLE_S)
 
 
-def _counted(code: Path, otlp: str) -> Iterator[tuple[str, float, str]]:
+def _counted(code: Path, otlp: str) -> Iterator[Row]:
     """The instructions of each kind, and how many more than with the first."""
     base: int | None = None
     for kind in kinds(otlp):
@@ -84,20 +89,37 @@ def _counted(code: Path, otlp: str) -> Iterator[tuple[str, float, str]]:
         yield kind.guard, found, f"{found / base - 1:+.1%}"
 
 
-def _measured(rounds: int, processes: int, otlp: str) -> Iterator[tuple[str, float, str]]:
+def run(rounds: int, processes: int, names: Collection[str] = ()) -> Sequence[Row]:
     """The CPU microseconds of each kind but the first, and how much more than the first it takes.
 
-    Only two processes live at a time: the timers of others would take part of the core.
+    Only two processes live at a time: the timers of others would take part of the core. With
+    `names`, only the kinds of these names are measured.
+
+    Raises:
+        MissingError: wrk is missing, or a gateway does not start.
     """
-    base, *others = kinds(otlp)
-    for kind in others:
-        costs, ratios = [], []
-        for _ in range(processes):
-            (_, less), (_, more) = costs_of([base, kind], "", rounds)
-            costs.append(median(more))
-            ratios.append(median(two / one for one, two in zip(less, more, strict=True)) - 1)
-        error = f" ± {stdev(ratios) / processes**0.5:.1%}" if processes > 1 else ""
-        yield kind.guard, median(costs), f"{mean(ratios):+.1%}{error}"
+    with on_load_core(), collector() as otlp:
+        base, *others = kinds(otlp)
+        chosen = [kind for kind in others if not names or kind.guard in names]
+        return [_compared(base, kind, rounds, processes) for kind in chosen]
+
+
+def table(rows: Iterable[Row], unit: str = "CPU µs") -> Table:
+    """A table with a row for each kind."""
+    made = Table("observed by", unit, "more", title="A small GET", box=None)
+    for name, cost, more in rows:
+        made.add_row(name, f"{cost:,.1f}", more)
+    return made
+
+
+def _compared(base: Kind, kind: Kind, rounds: int, processes: int) -> Row:
+    costs, ratios = [], []
+    for _ in range(processes):
+        (_, less), (_, more) = costs_of([base, kind], "", rounds)
+        costs.append(median(more))
+        ratios.append(median(two / one for one, two in zip(less, more, strict=True)) - 1)
+    error = f" ± {stdev(ratios) / processes**0.5:.1%}" if processes > 1 else ""
+    return kind.guard, median(costs), f"{mean(ratios):+.1%}{error}"
 
 
 def main() -> None:
@@ -109,17 +131,13 @@ def main() -> None:
     parser.add_argument("--code", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     code = options.code.resolve() if options.code else compiled()
-    unit = "instructions" if options.instructions else "CPU µs"
-    table = Table("observed by", unit, "more", title="A small GET", box=None)
-    with collector() as otlp:
-        if options.instructions:
-            rows = _counted(code, otlp)
-        else:
-            vars(peers)["machine_code"] = lambda: code
-            rows = _measured(options.rounds, options.processes, otlp)
-        for name, cost, more in rows:
-            table.add_row(name, f"{cost:,.1f}", more)
-    Console().print(table)
+    if options.instructions:
+        with collector() as otlp:
+            found = table(_counted(code, otlp), "instructions")
+    else:
+        vars(peers)["machine_code"] = lambda: code
+        found = table(run(options.rounds, options.processes))
+    Console().print(found)
 
 
 if __name__ == "__main__":

@@ -66,19 +66,19 @@ _WANTED: Sequence[tuple[Scenario, str, tuple[float, float, float]]] = (
     (SMALL_GET, "p99_ms", (1.0, 1.0, nan)),
 )
 
+MOST_OBSERVED = "≤ 3 %"
+
 Rows = Sequence[Sequence[str]]
 
 
 def publish(
     results: Results,
-    guards: Mapping[str, float],
+    more: Sequence[str],
     files: Iterable[Path],
     began: Moment,
     page: Path = PAGE,
-    *,
-    choices: Choices | None = None,
 ) -> None:
-    """Copies the files next to the page, and replaces the page's tables."""
+    """Copies the files next to the page, and replaces the page's tables; `more` are after them."""
     for file in files:
         shutil.copy(file, page.parent)
     sections = [
@@ -90,16 +90,32 @@ def publish(
         "Wanted, and had:",
         markdown(("", *(cell for name in _COMPARED for cell in (f"of {name}'s", "wanted"))),
                  goals(results)),
+        *more,
     ]  # fmt: skip
-    if guards:
-        added = [(name, f"{cost:.1f}") for name, cost in guards.items()]
-        sections += ["The cost that guards add to a small GET:", markdown(("", "CPU µs"), added)]
-    if choices is not None:
-        sections += _of_balancing(choices)
     write_between("figures", "\n\n".join(sections), page)
 
 
-def _of_balancing(choices: Choices) -> list[str]:
+def of_guards(costs: Mapping[str, float]) -> Sequence[str]:
+    """The sections about the microseconds that guards add."""
+    added = [(name, f"{cost:.1f}") for name, cost in costs.items()]
+    return "The cost that guards add to a small GET:", markdown(("", "CPU µs"), added)
+
+
+def of_observers(rows: Iterable[tuple[str, float, str]]) -> Sequence[str]:
+    """The sections about what metrics and traces add, in CPU microseconds and as a share."""
+    table = [(name, figure(cost), more, MOST_OBSERVED) for name, cost, more in rows]
+    title = (
+        "Metrics, and traces of which one in a hundred is recorded: a small GET in pairs of "
+        "processes, with the standard error:"
+    )
+    return (
+        title,
+        markdown(("", "CPU µs", "more than without", "wanted"), table),
+    )
+
+
+def of_balancing(choices: Choices) -> Sequence[str]:
+    """The sections about what a choice between endpoints costs, and what it gains."""
     sections = []
     if choices.instructions:
         rows = [(*row, f"≤ {MOST}" if row[0] == IN_TURNS else "") for row in cost_rows(choices)]

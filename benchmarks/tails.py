@@ -6,7 +6,6 @@ rate, half of the lowest at which one of them is saturated, in turns of two seco
 is the share of the load's core that was in use meanwhile.
 """
 
-import os
 import sys
 from collections import defaultdict
 from contextlib import ExitStack
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from benchmarks.building import MissingError
 from benchmarks.growth import Curve
-from benchmarks.load import latencies_ms, need_wrk, saturate
+from benchmarks.load import latencies_ms, need_wrk, on_load_core, saturate
 from benchmarks.peers import ENVOY, GO, LOAD_CORE, OURS, RUST, Peer, backend, peers, running
 from benchmarks.report import figure
 from benchmarks.scenarios import SMALL_GET, Setup
@@ -46,7 +45,7 @@ def run(turns: int) -> Curve:
     """
     need_wrk()
     found: dict[str, list[Turn]] = defaultdict(list)
-    with backend() as address, ExitStack() as held:
+    with on_load_core(), backend() as address, ExitStack() as held:
         contestants = [one for one in peers(address, {Setup.PLAIN}) if one.name in _GATEWAYS]
         for peer in contestants:
             held.enter_context(running(peer.command, peer.port))
@@ -89,7 +88,6 @@ def main() -> int:
     """Measures, and prints a table."""
     turns = int(sys.argv[1]) if len(sys.argv) > 1 else _TURNS
     try:
-        os.sched_setaffinity(0, {int(LOAD_CORE)})
         Console(width=100).print(run(turns).table())
     except MissingError as missing:
         print(f"not measured: {missing}", file=sys.stderr)

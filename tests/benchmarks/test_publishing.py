@@ -82,12 +82,18 @@ def test_the_files_are_put_beside_the_page(results: Results, page: Path, tmp_pat
         {"one endpoint": 1000, "three, round_robin": 1010},
         {"least_request": {OURS: (21.04, 225.0)}},
     )
-    publishing.publish(results, {"token": 2.34}, [chart], THEN, page, choices=choices)
+    more = [
+        *publishing.of_guards({"token": 2.34}),
+        *publishing.of_observers([("both", 30.04, "+2.1% ± 0.5%")]),
+        *publishing.of_balancing(choices),
+    ]
+    publishing.publish(results, more, [chart], THEN, page)
     assert (page.parent / "chart.svg").read_text() == "<svg/>"
     text = page.read_text()
     assert "2026-01-02, " in text
     assert "load average before the run 0.2." in text
     assert "| token | 2.3 |" in text
+    assert "| both | 30.0 | +2.1% ± 0.5% | ≤ 3 % |" in text
     assert "| three, round_robin | 1,010 | 1.010 | ≤ 1.03 |" in text
     assert "| least_request | 21.0 / 225 |  |" in text
     assert text.endswith("\n\nthe rest\n")
