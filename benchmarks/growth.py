@@ -20,7 +20,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.building import OUT, MissingError
-from benchmarks.load import ask, cpu_s, keeping, need_wrk, peak_mb, resident_mb, saturate
+from benchmarks.load import (
+    ask,
+    cpu_s,
+    family,
+    keeping,
+    need_wrk,
+    own_cpu_s,
+    peak_mb,
+    pin,
+    resident_mb,
+    saturate,
+)
 from benchmarks.peers import DESCRIPTORS, LOAD_CORE, backend, gateway, running
 from benchmarks.publishing import markdown, write_between
 from benchmarks.report import Moment
@@ -32,6 +43,7 @@ from benchmarks.schema_load import SIZES, synthetic
 SAMPLE_API = HERE.parent / "gen" / "descriptors.binpb"
 _ROUNDS = 3
 _SECONDS, _AT_LEAST = 2, 3
+_TURNS = 7
 _IDLE = (1, 1_000, 10_000)
 _BYTES = (100, 10_000, 1_000_000, 10_000_000, 50_000_000)
 _ITEM_BYTES = 127
@@ -118,26 +130,72 @@ def start_up(address: str) -> Curve:
 
 
 def workers(address: str) -> Curve:
-    """The throughput of more workers; on few cores they share these with load and back end."""
-    alone = "times one, with a core for each"
-    columns = ("workers", "requests/s", "CPU µs", "MB in all", alone)
+    """The throughput of workers, each on a core of its own; load and back end share the last.
+
+    Each is compared with a worker that is alone on the same core, beside the same load, in turns of
+    a second. So what load and back end take of a core, and of its caches, counts for both.
+    """
+    columns = ("workers", "requests/s", "CPU µs", "MB in all", "times one on the same cores")
     curve = Curve("Workers, on as many cores", columns)
-    cores = os.cpu_count() or 1
-    first_us = 0.0
-    for count in sorted({1, 2, cores // 2, cores} - {0}):
-        command, port = gateway(address, {"workers": count})
-        with running(command, port, f"0-{min(count, cores) - 1}") as pid:
-            ask(port, SMALL_GET)
-            saturate(port, SMALL_GET, 2)  # until all of them have started
-            before_s = cpu_s(pid)
-            answers = saturate(port, SMALL_GET, _SECONDS)
-            cost_us = (cpu_s(pid) - before_s) / max(answers.requests, 1) * 1e6
-            first_us = first_us or cost_us
-            # By the CPU time alone: so what load and back end take of the cores does not count.
-            times = f"{count * first_us / cost_us:.2f}" if cost_us else ""
-            mb = f"{resident_mb(pid):.0f}"
-            curve.rows.append((f"{count}", f"{answers.rate:,.0f}", f"{cost_us:,.0f}", mb, times))
+    cores = range(os.cpu_count() or 1)
+    with ExitStack() as held:
+        alone = [_started(address, [core], held) for core in cores]
+        teams = [
+            _started(address, cores[:n], held) for n in sorted({1, 2, len(cores)}) if cores[:n]
+        ]
+        turns = []
+        for _ in range(_TURNS):
+            alone_us = [one.turn([1.0])[1] for one in alone]
+            turns.append([team.turn(alone_us) for team in teams])
+        for team, measured in zip(teams, zip(*turns, strict=True), strict=True):
+            rate, cost_us, times = (median(values) for values in zip(*measured, strict=True))
+            mb = f"{resident_mb(team.pid):.0f}"
+            row = (f"{len(team.workers)}", f"{rate:,.0f}", f"{cost_us:,.0f}", mb, f"{times:.2f}")
+            curve.rows.append(row)
     return curve
+
+
+@dataclass(frozen=True)
+class _Team:
+    """A gateway whose workers run on a core each."""
+
+    pid: int
+    port: int
+    workers: Sequence[int]
+
+    def turn(self, alone_us: Sequence[float]) -> tuple[float, float, float]:
+        """Requests a second, the CPU microseconds of one, and how many workers that is worth.
+
+        `alone_us` are the microseconds that a request costs on the core of each worker.
+        """
+        connections = len(self.workers) * SMALL_GET.connections
+        before_s = [own_cpu_s(one) for one in self.workers]
+        answers = saturate(self.port, replace(SMALL_GET, connections=connections), 1)
+        spent = [own_cpu_s(one) - s for one, s in zip(self.workers, before_s, strict=True)]
+        expected = sum(s / us * 1e6 for s, us in zip(spent, alone_us, strict=False))
+        worth = len(self.workers) * answers.requests / expected
+        return answers.rate, sum(spent) / max(answers.requests, 1) * 1e6, worth
+
+
+def _started(address: str, cores: Sequence[int], held: ExitStack) -> _Team:
+    """Starts a gateway with a worker for each core.
+
+    Raises:
+        MissingError: it does not start, or has not as many workers.
+    """
+    command, port = gateway(address, {"workers": len(cores)})
+    pid = held.enter_context(running(command, port, f"{cores[0]}-{cores[-1]}"))
+    saturate(port, SMALL_GET, 2)  # until all of them have started
+    before_s = {one: own_cpu_s(one) for one in family(pid)}
+    saturate(port, SMALL_GET, 1)
+    spent = {one: own_cpu_s(one) - before for one, before in before_s.items()}
+    # The supervisor serves nothing.
+    serving = [one for one, took in spent.items() if took > max(spent.values()) / 4]
+    if len(serving) != len(cores):
+        raise MissingError(f"{len(serving)} of {len(cores)} workers answer")
+    for core, worker in zip(cores, serving, strict=True):
+        pin(worker, core)
+    return _Team(pid, port, serving)
 
 
 def routes(address: str) -> Curve:

@@ -165,31 +165,43 @@ def _request_file(port: int, scenario: Scenario) -> Path:
 
 def cpu_s(pid: int) -> float:
     """User and system seconds of a process and its descendants."""
+    return sum(map(own_cpu_s, family(pid)))
+
+
+def own_cpu_s(pid: int) -> float:
+    """User and system seconds of a process without its descendants."""
     # The clock of the process, in nanoseconds (clock_getcpuclockid(3)): /proc counts in hundredths
     # of a second, which is a hundredth of a turn.
-    return sum(time.clock_gettime(~one << 3 | 2) for one in _family(pid))
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def pin(pid: int, core: int) -> None:
+    """Lets all threads of a process run on one core only."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
 
 
 def forget_peak(pid: int) -> None:
     """Resets the peak of memory to the current use (proc(5), clear_refs)."""
-    for one in _family(pid):
+    for one in family(pid):
         with suppress(OSError):  # not every kernel supports it; then peaks count from the start
             Path(f"/proc/{one}/clear_refs").write_text("5")
 
 
 def peak_mb(pid: int) -> float:
     """The peak of memory of a process and its descendants since `forget_peak`."""
-    return sum(_status_mb(one, "VmHWM") for one in _family(pid))
+    return sum(_status_mb(one, "VmHWM") for one in family(pid))
 
 
 def resident_mb(pid: int) -> float:
     """The current memory of a process and its descendants."""
-    return sum(_status_mb(one, "VmRSS") for one in _family(pid))
+    return sum(_status_mb(one, "VmRSS") for one in family(pid))
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(member for child in children for member in _family(int(child)))]
+    return [pid, *(member for child in children for member in family(int(child)))]
 
 
 def _status_mb(pid: int, name: str) -> float:
