@@ -15,7 +15,7 @@ import pytest
 from services import echo
 from services.serving import serve
 from tests.support.given_sockets import Activated, activated
-from tests.support.polling import until
+from tests.support.polling import first, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,6 +65,17 @@ async def asked(address: object, what: bytes = ASK) -> bytes:
         answer = await reader.read()
     writer.close()
     return answer
+
+
+async def first_asked(path: str) -> bytes:
+    """The answer on a unix socket that is bound soon, and takes connections a moment later."""
+
+    async def ask() -> bytes:
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            return await asked(path)
+        return b""
+
+    return await first(ask, bool, within_s=60)
 
 
 @asynccontextmanager
@@ -266,8 +277,7 @@ async def test_systemd_starts_it_with_the_first_connection(tmp_path: Path, backe
             stderr=stderr, stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     try:
-        await until(Path(path).is_socket)
-        assert (await asked(path)).startswith(b"HTTP/1.1 200 ")
+        assert (await first_asked(path)).startswith(b"HTTP/1.1 200 ")
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
