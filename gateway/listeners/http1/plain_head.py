@@ -31,6 +31,9 @@ _LEAST_LINE: Final = len(b"GET / HTTP/1.1")
 """The length of the shortest request line."""
 _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
+_NO_FORMS: Final[list[HeadForm]] = []
+_NONE_FOUND: Final[list[list[HeaderLine]]] = []
+"""The empty lists that all connections share before they have forms, so that these take nothing."""
 _FORM_BYTES: Final = 8192
 """The longest head of which it keeps the form, so that forms take little memory."""
 _LINE_BYTES: Final = 256
@@ -104,12 +107,12 @@ class PlainHeads:
         self._head = b""
         """The last head after its request line, with the empty line at its end."""
         self._lines: list[HeaderLine] = []
-        self._forms: list[HeadForm] = []
+        self._forms = _NO_FORMS
         """The forms of the heads of this connection, each once two in a row have had it.
 
         There are several behind a proxy that sends the requests of different clients.
         """
-        self._found: list[list[HeaderLine]] = []
+        self._found = _NONE_FOUND
         """For each form the lines in its holes, as the last head of the form had them."""
         self._next_form = 0
         """The number of the form that a new one replaces."""
@@ -207,8 +210,7 @@ class PlainHeads:
     def _learn(self, form: HeadForm) -> None:
         """Keeps a form, in the place of the oldest if there are too many."""
         if len(self._forms) < _MOST_FORMS:
-            self._forms.append(form)
-            self._found.append([])
+            self._forms, self._found = [*self._forms, form], [*self._found, []]
             return
         number = self._next_form
         self._forms[number], self._found[number] = form, []

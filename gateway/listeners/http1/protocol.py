@@ -22,6 +22,7 @@ the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lin
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from sys import intern
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -89,7 +90,8 @@ class HttpProtocol(ServingConnection):
         """Called when a client has connected; rejects it if too many connections are open."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self.peer = self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
+        # Interned: a proxy opens many connections from one address.
+        self.peer = self._reader.peer = intern(name[0]) if isinstance(name, tuple) else "unix"
         refusal = self._port.admit(self)
         if refusal is not None:
             self._closing = self._discarding = True
@@ -248,7 +250,7 @@ class HttpProtocol(ServingConnection):
                         await asyncio.sleep(0)
                         continue
                     in_turn += 1
-                    waiting = self._queue.popleft()
+                    waiting = self._queue.pop(0)
                     begun = self._begin(waiting)
                     if isinstance(begun, Request):
                         # Not in a coroutine of its own: that would cost a microsecond more.
