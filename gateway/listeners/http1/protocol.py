@@ -68,9 +68,7 @@ class HttpProtocol(ServingConnection):
     def __init__(self, loop: asyncio.AbstractEventLoop, responder: Responder, port: Port) -> None:
         super().__init__(loop, port)
         limits, websockets = responder.limits, responder.speaks_websocket
-        self._reader = RequestReader(
-            self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
-        )
+        self._reader = RequestReader(self, loop, limits, websockets=websockets)
         self._parser = self._reader
         self._responder = responder
         self._port = port
@@ -367,13 +365,13 @@ class HttpProtocol(ServingConnection):
         self._send(response, connection, head_only=head_only, trailer=with_trailers)
         return keeps_open
 
-    def _send_continue(self, body: BodySource, *, whole: bool) -> None:
+    def on_awaited_read(self, body: BodySource, *, whole: bool) -> None:
         """Sends 100 Continue: the reading of a body starts, and the client waits for it."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
-        self._on_body_read(body, whole=whole)
+        self.on_body_read(body, whole=whole)
 
-    def _on_body_read(self, body: BodySource, *, whole: bool) -> None:
+    def on_body_read(self, body: BodySource, *, whole: bool) -> None:
         """Called when the reading of a body starts; one read whole is watched for time-outs."""
         if whole:
             self._body = body

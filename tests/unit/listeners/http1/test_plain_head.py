@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.config.limits import Limits
@@ -16,6 +15,7 @@ from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.status import StatusError
 from tests.support.front_end import chunked, get, post
+from tests.support.reading import QuietConnection
 
 GET = get("/v1/items/a?text=b", "Accept: */*", "User-Agent: probe/1.0", "Cookie: a=b")
 POST = post("/v1/items", b'{"text":"b"}', "Content-Type: application/json", "Accept: */*")
@@ -29,18 +29,7 @@ BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
 
 def request_reader(limits: Limits | None = None) -> RequestReader:
     loop = asyncio.get_running_loop()
-    return RequestReader(
-        BaseProtocol(loop),
-        loop,
-        limits or Limits(),
-        _ignore,
-        _ignore,
-        websockets=False,
-    )
-
-
-def _ignore(body: object, *, whole: bool) -> None:
-    """What would be told to the connection."""
+    return RequestReader(QuietConnection(loop), loop, limits or Limits(), websockets=False)
 
 
 def knowing(first: bytes, limits: Limits | None = None) -> RequestReader:
