@@ -32,10 +32,11 @@ _LEAST_LINE: Final = len(b"GET / HTTP/1.1")
 _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
 _NO_FORMS: Final[list[HeadForm]] = []
+"""Shared by the connections that have no form yet, as is the next one; never changed."""
 _NONE_FOUND: Final[list[list[HeaderLine]]] = []
-"""The empty lists that all connections share before they have forms, so that these take nothing."""
-_FORM_BYTES: Final = 8192
-"""The longest head of which it keeps the form, so that forms take little memory."""
+KEPT_BYTES: Final = 8192
+"""The longest head that it keeps, or the form of which: with all that is made of it, a head takes
+six times its size, also while the connection waits."""
 _LINE_BYTES: Final = 256
 """The longest request line that is kept, with its end."""
 _MOST_SHARED_FORMS: Final = 256
@@ -139,6 +140,8 @@ class PlainHeads:
                 if fields is None:
                     return None
             end = start + len(self._head)
+            if end - start > KEPT_BYTES:
+                self._forget()
         length = fields.content_length
         missing = end + length - len(data)
         # A whole body is not checked again; one that is coming is, when its reading starts.
@@ -201,11 +204,16 @@ class PlainHeads:
         if found is None:
             return None
         fields = HeaderFields(None, (), found)
-        form = _form(self._lines, found) if last - start <= _FORM_BYTES else None
+        form = _form(self._lines, found) if last - start <= KEPT_BYTES else None
         if form is not None:
             self._learn(_shared(form))
         self._head, self._fields, self._lines = data[start : last + 4], fields, found
         return fields
+
+    def _forget(self) -> None:
+        """Drops the last head and its lines, but no form."""
+        self._fields, self._head, self._lines = None, b"", []
+        self._found = [[] for _ in self._forms]
 
     def _learn(self, form: HeadForm) -> None:
         """Keeps a form, in the place of the oldest if there are too many."""

@@ -224,6 +224,7 @@ class HttpProtocol(ServingConnection):
     def _wait_for_work(self) -> asyncio.Future[None] | None:
         """Returns the future to await while the queue is empty; None if the connection closes."""
         self._idle_since_s = self._loop.time()
+        self._incoming = None  # it is complete: otherwise the connection would close now
         if self._head_since_s:
             self._head_since_s = self._idle_since_s
         if self._closing or self._discarding:

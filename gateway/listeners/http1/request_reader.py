@@ -12,7 +12,7 @@ from multidict import istr
 from gateway.http.messages import NO_FIELDS, HeaderFields, Request, StatusError, origin_form
 from gateway.listeners.http1.arriving_body import LOW_WATER_BYTES, ArrivingBody, BodySource
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
-from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
+from gateway.listeners.http1.plain_head import KEPT_BYTES, PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -209,6 +209,9 @@ class RequestReader:
             self._note_unfinished(after_last_head(data)[body.total_bytes :])
         if len(received) == 1 and not is_upgraded:
             self._is_at_rest = _ends_with_request(data, head, body)
+            if self._is_at_rest and len(data) - body.total_bytes > KEPT_BYTES:
+                # The parser holds the whole head, too.
+                self._parser, self._fields, self._raw_headers = None, NO_FIELDS, NO_FIELDS.raw
         return received, is_upgraded, early
 
     @property

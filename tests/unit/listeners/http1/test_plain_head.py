@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -108,6 +109,21 @@ async def test_what_repeats_is_not_parsed_again(first: bytes, then: bytes) -> No
     for data in (then, first, then):
         assert is_plain(reader, data)
     assert outcome(reader, then, first) == outcome(unknowing(first), then, first)
+
+
+@pytest.mark.parametrize("line", ["Cookie: {}", "X-Request-Id: {}", "TE: trailers\r\nCookie: {}"])
+async def test_a_large_head_is_not_kept(line: str) -> None:
+    reader = request_reader()
+    large = [get("/", line.format(f"{end:a>9000}")) for end in range(8)]
+    reader.read(GET)
+    tracemalloc.start()
+    try:
+        assert [len(reader.read(data)[0]) for data in large] == 8 * [1]
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 9000
+    assert outcome(reader, *large, GET) == outcome(request_reader(), *large, GET)
 
 
 @pytest.mark.parametrize(
