@@ -58,7 +58,7 @@ NO_LIMITS: Mapping[str, Mapping[str, str]] = {
         "http/compression.py": "_IN_THREAD_BYTES",
         "http/turns.py": "TURN_LIMIT_S _ALL_TURNS_LIMIT_S",
         "http2/headers.py": "_PIECE_BYTES",
-        "listeners/http1/plain_head.py": "_FORM_BYTES _LINE_BYTES _MOST_FORMS _MOST_OTHERS"
+        "listeners/http1/plain_head.py": "KEPT_BYTES _LINE_BYTES _MOST_FORMS _MOST_OTHERS"
         " _MOST_SHARED_FORMS",
         "listeners/http1/arriving_body.py": "LOW_WATER_BYTES",
         "listeners/http1/body.py": "_IN_THREAD_BYTES _INFLATED_BYTES _PIECE_BYTES",

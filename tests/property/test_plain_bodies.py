@@ -46,7 +46,7 @@ class Connection:
 
     def __init__(self, *, parser_only: bool) -> None:
         loop = asyncio.get_running_loop()
-        self._reader = RequestReader(self, loop, Limits(), _ignore, _ignore, websockets=True)
+        self._reader = RequestReader(self, loop, Limits(), websockets=True)
         self._read: Callable[[bytes], Read] = self._reader.read
         if parser_only:
             self._read = self._reader.parse
@@ -54,6 +54,11 @@ class Connection:
         self._texts: list[bytes] = []
         self.is_paused = self.is_over = False
         self.uploads = self.pauses = 0
+
+    def on_body_read(self, body: object, *, whole: bool) -> None:
+        """Called when the reading of a body starts."""
+
+    on_awaited_read = on_body_read
 
     def pause_reading(self) -> None:
         """Called by a body that is full."""
@@ -113,10 +118,6 @@ class Connection:
         if isinstance(request, Request) and isinstance(request.body, WholeBody):
             return len(request.body.read_now())
         return stream.total_bytes
-
-
-def _ignore(body: object, *, whole: bool) -> None:
-    """The reading of a body has started."""
 
 
 def request(chance: random.Random) -> bytes:

@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.config.limits import Limits
@@ -16,6 +15,7 @@ from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReade
 from gateway.status import StatusError
 from gateway.transcoding.metadata import MetadataRules
 from gateway.upstream.channels.http2.headers import Pairs
+from tests.support.reading import QuietConnection
 
 BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
 LINES = [
@@ -70,11 +70,7 @@ Read = tuple[Sequence[ReceivedRequest], bool, bytes]
 
 def reader() -> RequestReader:
     loop = asyncio.get_running_loop()
-    return RequestReader(BaseProtocol(loop), loop, Limits(), _ignore, _ignore, websockets=True)
-
-
-def _ignore(body: object, *, whole: bool) -> None:
-    """The reading of a body has started."""
+    return RequestReader(QuietConnection(loop), loop, Limits(), websockets=True)
 
 
 def seen(received: ReceivedRequest) -> object:

@@ -31,8 +31,12 @@ _LEAST_LINE: Final = len(b"GET / HTTP/1.1")
 """The length of the shortest request line."""
 _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
-_FORM_BYTES: Final = 8192
-"""The longest head of which it keeps the form, so that forms take little memory."""
+_NO_FORMS: Final[list[HeadForm]] = []
+"""Shared by the connections that have no form yet, as is the next one; never changed."""
+_NONE_FOUND: Final[list[list[HeaderLine]]] = []
+KEPT_BYTES: Final = 8192
+"""The longest head that it keeps, or the form of which: with all that is made of it, a head takes
+six times its size, also while the connection waits."""
 _LINE_BYTES: Final = 256
 """The longest request line that is kept, with its end."""
 _MOST_SHARED_FORMS: Final = 256
@@ -104,12 +108,12 @@ class PlainHeads:
         self._head = b""
         """The last head after its request line, with the empty line at its end."""
         self._lines: list[HeaderLine] = []
-        self._forms: list[HeadForm] = []
+        self._forms = _NO_FORMS
         """The forms of the heads of this connection, each once two in a row have had it.
 
         There are several behind a proxy that sends the requests of different clients.
         """
-        self._found: list[list[HeaderLine]] = []
+        self._found = _NONE_FOUND
         """For each form the lines in its holes, as the last head of the form had them."""
         self._next_form = 0
         """The number of the form that a new one replaces."""
@@ -136,6 +140,8 @@ class PlainHeads:
                 if fields is None:
                     return None
             end = start + len(self._head)
+            if end - start > KEPT_BYTES:
+                self._forget()
         length = fields.content_length
         missing = end + length - len(data)
         # A whole body is not checked again; one that is coming is, when its reading starts.
@@ -198,17 +204,21 @@ class PlainHeads:
         if found is None:
             return None
         fields = HeaderFields(None, (), found)
-        form = _form(self._lines, found) if last - start <= _FORM_BYTES else None
+        form = _form(self._lines, found) if last - start <= KEPT_BYTES else None
         if form is not None:
             self._learn(_shared(form))
         self._head, self._fields, self._lines = data[start : last + 4], fields, found
         return fields
 
+    def _forget(self) -> None:
+        """Drops the last head and its lines, but no form."""
+        self._fields, self._head, self._lines = None, b"", []
+        self._found = [[] for _ in self._forms]
+
     def _learn(self, form: HeadForm) -> None:
         """Keeps a form, in the place of the oldest if there are too many."""
         if len(self._forms) < _MOST_FORMS:
-            self._forms.append(form)
-            self._found.append([])
+            self._forms, self._found = [*self._forms, form], [*self._found, []]
             return
         number = self._next_form
         self._forms[number], self._found[number] = form, []

@@ -22,6 +22,7 @@ the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lin
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from sys import intern
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -67,9 +68,7 @@ class HttpProtocol(ServingConnection):
     def __init__(self, loop: asyncio.AbstractEventLoop, responder: Responder, port: Port) -> None:
         super().__init__(loop, port)
         limits, websockets = responder.limits, responder.speaks_websocket
-        self._reader = RequestReader(
-            self, loop, limits, self._on_body_read, self._send_continue, websockets=websockets
-        )
+        self._reader = RequestReader(self, loop, limits, websockets=websockets)
         self._parser = self._reader
         self._responder = responder
         self._port = port
@@ -89,7 +88,8 @@ class HttpProtocol(ServingConnection):
         """Called when a client has connected; rejects it if too many connections are open."""
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self.peer = self._reader.peer = name[0] if isinstance(name, tuple) else "unix"
+        # Interned: a proxy opens many connections from one address.
+        self.peer = self._reader.peer = intern(name[0]) if isinstance(name, tuple) else "unix"
         refusal = self._port.admit(self)
         if refusal is not None:
             self._closing = self._discarding = True
@@ -224,6 +224,7 @@ class HttpProtocol(ServingConnection):
     def _wait_for_work(self) -> asyncio.Future[None] | None:
         """Returns the future to await while the queue is empty; None if the connection closes."""
         self._idle_since_s = self._loop.time()
+        self._incoming = None  # it is complete: otherwise the connection would close now
         if self._head_since_s:
             self._head_since_s = self._idle_since_s
         if self._closing or self._discarding:
@@ -248,7 +249,7 @@ class HttpProtocol(ServingConnection):
                         await asyncio.sleep(0)
                         continue
                     in_turn += 1
-                    waiting = self._queue.popleft()
+                    waiting = self._queue.pop(0)
                     begun = self._begin(waiting)
                     if isinstance(begun, Request):
                         # Not in a coroutine of its own: that would cost a microsecond more.
@@ -365,13 +366,13 @@ class HttpProtocol(ServingConnection):
         self._send(response, connection, head_only=head_only, trailer=with_trailers)
         return keeps_open
 
-    def _send_continue(self, body: BodySource, *, whole: bool) -> None:
+    def on_awaited_read(self, body: BodySource, *, whole: bool) -> None:
         """Sends 100 Continue: the reading of a body starts, and the client waits for it."""
         if self.transport is not None and not body.total_bytes:
             self._port.write_batch.add(self.transport, _CONTINUE)
-        self._on_body_read(body, whole=whole)
+        self.on_body_read(body, whole=whole)
 
-    def _on_body_read(self, body: BodySource, *, whole: bool) -> None:
+    def on_body_read(self, body: BodySource, *, whole: bool) -> None:
         """Called when the reading of a body starts; one read whole is watched for time-outs."""
         if whole:
             self._body = body

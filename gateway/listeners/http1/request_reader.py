@@ -12,7 +12,7 @@ from multidict import istr
 from gateway.http.messages import NO_FIELDS, HeaderFields, Request, StatusError, origin_form
 from gateway.listeners.http1.arriving_body import LOW_WATER_BYTES, ArrivingBody, BodySource
 from gateway.listeners.http1.body import BrokenBodyError, IncomingBody, ReadHook, WholeBody
-from gateway.listeners.http1.plain_head import PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
+from gateway.listeners.http1.plain_head import KEPT_BYTES, PLAIN_MESSAGE, PLAIN_UPLOAD, PlainHeads
 from gateway.listeners.http1.request_head import (
     TARGET_SLACK_BYTES,
     Head,
@@ -48,15 +48,13 @@ class RequestReader:
         "_body",
         "_connection",
         "_failure",
-        "_feed",
         "_fields",
         "_held",
         "_is_at_rest",
         "_is_full",
         "_limits",
         "_loop",
-        "_on_awaited_read",
-        "_on_read",
+        "_parser",
         "_plain_heads",
         "_raw_headers",
         "_stated_bytes",
@@ -64,7 +62,6 @@ class RequestReader:
         "_unfinished",
         "_websockets",
         "certificate",
-        "parser",
         "peer",
     )
 
@@ -73,33 +70,22 @@ class RequestReader:
         protocol: object,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        on_read: ReadHook,
-        on_awaited_read: ReadHook,
         *,
         websockets: bool,
     ) -> None:
         """Takes the connection (`protocol`), which the bodies pause when they are full.
-        `on_read` is called when the reading of a body starts; `on_awaited_read` instead, if the
-        client waits for 100 Continue.
+
+        Its `on_body_read` is called when the reading of a body starts; its `on_awaited_read`
+        instead, if the client waits for 100 Continue.
         """
-        parser: Any = HttpRequestParser  # the one in C has parameters that its types do not list
-        self.parser = parser(
-            protocol,
-            loop,
-            LOW_WATER_BYTES,
-            max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
-            max_headers=limits.header_count,
-            max_field_size=limits.header_bytes,
-            payload_exception=BrokenBodyError,
-            auto_decompress=False,
-        )
-        """Parses the heads of this connection, and fills their bodies."""
-        self._feed = self.parser.feed_data
+        self._parser: Any = None
+        """Parses heads that are not plain, and fills their bodies; None before the first one.
+
+        It takes a kilobyte, and most clients send plain heads only.
+        """
         self._connection: Any = protocol
         self._loop = loop
         self._limits = limits
-        self._on_read = on_read
-        self._on_awaited_read = on_awaited_read
         self._plain_heads = PlainHeads(limits)
         self._is_at_rest = True
         """True while the parser waits for the first byte of a request."""
@@ -147,7 +133,8 @@ class RequestReader:
                 request.body = WholeBody(body)
             return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
         stream = ArrivingBody(self._connection, self._loop)
-        request.body = IncomingBody(stream, fields, self._limits, self._on_read)
+        on_read: ReadHook = self._connection.on_body_read
+        request.body = IncomingBody(stream, fields, self._limits, on_read)
         self._body, self._stated_bytes = stream, length
         stream.feed_data(body)
         return ((request, PLAIN_UPLOAD, stream),), False, b""
@@ -176,7 +163,7 @@ class RequestReader:
         if self._is_at_rest:
             self._is_full = True
         else:
-            self.parser.pause_reading()
+            self._parser.pause_reading()
 
     def parse(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
         """Does the work of `read` with the parser alone."""
@@ -184,8 +171,19 @@ class RequestReader:
         if self._failure is not None:
             self._skip(data, self._failure)
             return (), False, b""
+        if self._parser is None:
+            kind: Any = HttpRequestParser  # the one in C has parameters that its types do not list
+            limits = self._limits
+            self._parser = kind(
+                *(self._connection, self._loop, LOW_WATER_BYTES),
+                max_line_size=limits.url_bytes + TARGET_SLACK_BYTES,
+                max_headers=limits.header_count,
+                max_field_size=limits.header_bytes,
+                payload_exception=BrokenBodyError,
+                auto_decompress=False,
+            )
         try:
-            messages, is_upgraded, early = self._feed(data)
+            messages, is_upgraded, early = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._fail(data, error)
             return (), False, b""
@@ -211,6 +209,9 @@ class RequestReader:
             self._note_unfinished(after_last_head(data)[body.total_bytes :])
         if len(received) == 1 and not is_upgraded:
             self._is_at_rest = _ends_with_request(data, head, body)
+            if self._is_at_rest and len(data) - body.total_bytes > KEPT_BYTES:
+                # The parser holds the whole head, too.
+                self._parser, self._fields, self._raw_headers = None, NO_FIELDS, NO_FIELDS.raw
         return received, is_upgraded, early
 
     @property
@@ -280,9 +281,9 @@ class RequestReader:
         if message.version < (1, 1):
             request.http_version = "1.0"  # the others are 1.1, whatever they call themselves
         if not body.is_eof() or body.total_bytes:
-            request.body = IncomingBody(
-                body, fields, limits, self._on_awaited_read if waits else self._on_read
-            )
+            connection = self._connection
+            on_read: ReadHook = connection.on_awaited_read if waits else connection.on_body_read
+            request.body = IncomingBody(body, fields, limits, on_read)
         request.certificate = self.certificate
         if upgraded and message.upgrade and self._websockets:
             request.wants_websocket = asks_for_websocket(message)

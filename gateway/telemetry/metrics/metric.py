@@ -171,6 +171,10 @@ class CellWriter:
 
         return open_children
 
+    def adder(self, metric: Metric, *values: str) -> AddValues:
+        """Returns what adds to the child of a metric with these values of the labels."""
+        return self.histograms(metric)((self.child(metric, values),))
+
     def note_exemplar(self, at: int, value: float, time_s: float, ids: bytes) -> None:
         """Replaces an exemplar: its value, its time in seconds since 1970, and its 24 bytes of ids.
 
@@ -254,14 +258,6 @@ class Counter:
     def _at_once(self, places: tuple[int, ...]) -> AddValues:
         writer, at = self._writer, places[0]
         return lambda amount: writer.add(at, amount)
-
-
-class Histogram:
-    """A histogram without labels."""
-
-    def __init__(self, writer: CellWriter, metric: Metric) -> None:
-        self.note: AddValues = writer.histograms(metric)((writer.child(metric, ()),))
-        """Adds a value."""
 
 
 class Hits:

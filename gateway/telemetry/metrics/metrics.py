@@ -30,7 +30,6 @@ from gateway.telemetry.metrics.metric import (
     CellWriter,
     Count,
     Counter,
-    Histogram,
     Hits,
     Metric,
 )
@@ -118,7 +117,7 @@ class Metrics:
         def hits(values: tuple[str, str]) -> Callable[[float], None]:
             return Hits(writer, CACHE_REQUESTS, values, age).count
 
-        cache.note_age, cache.hits = Histogram(writer, age).note, hits
+        cache.note_age, cache.hits = writer.adder(age), hits
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)

@@ -16,7 +16,7 @@ from gateway.telemetry.metrics.definitions import (
     MEMORY,
     WEBSOCKETS,
 )
-from gateway.telemetry.metrics.metric import Histogram, Kind, Metric
+from gateway.telemetry.metrics.metric import Kind, Metric
 from gateway.telemetry.metrics.metrics import Metrics
 
 _EVERY_S: Final = 0.25
@@ -62,7 +62,7 @@ class Sampler:
         self._load = load
         self._census = census
         self._endpoints_at: dict[tuple[str, str], int] = {}
-        self._note_lag = Histogram(writer, metrics.metric(LOOP_LAG)).note
+        self._note_lag = writer.adder(metrics.metric(LOOP_LAG))
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._websockets_at = writer.child(WEBSOCKETS, ())

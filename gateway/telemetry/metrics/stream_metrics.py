@@ -5,19 +5,16 @@ from collections.abc import AsyncGenerator
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream, stream_of
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
-from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric
+from gateway.telemetry.metrics.metric import AddValues, CellWriter
 
 
 class StreamMetrics:
     """The stage next to the back end of every streaming call; counts all methods together."""
 
     def __init__(self, writer: CellWriter) -> None:
-        def adds_to(metric: Metric, *values: str) -> AddValues:
-            return writer.histograms(metric)((writer.child(metric, values),))
-
-        self._open = adds_to(STREAMS)
-        self._sent = adds_to(MESSAGES, "sent")
-        self._received = adds_to(MESSAGES, "received")
+        self._open = writer.adder(STREAMS)
+        self._sent = writer.adder(MESSAGES, "sent")
+        self._received = writer.adder(MESSAGES, "received")
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on; it is counted as open until it ends."""

@@ -38,10 +38,8 @@ def compile_captures(
 
 
 def plain_captures(template: Template) -> Captures | None:
-    """Makes the reader of unescaped segments, with one call; None if that is not possible."""
-    start, end = only_span(template)
-    if end:
-        return lambda segments: ("/".join(segments[start:end]),)
+    """Makes the reader of several variables of a segment each, without escapes, in one call; None
+    for other templates."""
     variables = template.variables
     if len(variables) < 2 or any(variable.many_segments for variable in variables):
         return None
@@ -49,9 +47,9 @@ def plain_captures(template: Template) -> Captures | None:
 
 
 def only_span(template: Template) -> tuple[int, int]:
-    """Returns the bounds of the segments that `plain_captures` joins, if it makes one text only.
+    """Returns the bounds of the segments that, joined, are the text of the only variable.
 
-    (0, 0) for a template with no variable, or several.
+    (0, 0) for a template with no variable, several, or a `**`.
     """
     if len(template.variables) != 1 or template.deep_at is not None:
         return 0, 0

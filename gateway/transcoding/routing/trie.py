@@ -26,13 +26,14 @@ class Entry(Generic[T]):
         self.order = (_literal_places(template), tier)
         """Sorts before the order of the search: a smaller value comes first."""
         self.captures = captures
-        self.plain = plain_captures(template) or self.captures
-        """The same as `captures`, for paths without escapes that were found without a `**`."""
         self.start, self.end = only_span(template)
-        """The segments that, joined, are all that `plain` reads; (0, 0) if it reads in other ways.
+        """The segments that, joined, are all that is read; (0, 0) if there is not one variable.
 
-        Most templates have one variable, which is read without a call then.
+        Most templates have one, which is read without a call then.
         """
+        self.plain = plain_captures(template) or self.captures
+        """The same as `captures`, for paths without escapes that were found without a `**`, if
+        there is not one variable."""
 
 
 Methods = dict[str, Entry[T]]

@@ -24,7 +24,7 @@ __all__ += ["ConnectionLost", "LateAttempt", "Overloaded", "Progress", "Unproces
 __all__ += ["backend_error", "connection_lost", "deadline_exceeded", "headers_too_large"]
 __all__ += ["late_before_sending", "lost", "metadata_too_large", "no_addresses", "of_breach"]
 __all__ += ["overloaded", "progress_of", "retry_after", "too_large", "unavailable"]
-__all__ += ["unavailable_text", "unreachable", "unsendable_metadata"]
+__all__ += ["WholeRequest", "unavailable_text", "unreachable", "unsendable_metadata"]
 
 logger = logging.getLogger("gateway.upstream")
 _LOG = logging.getLogger(__name__)
@@ -171,7 +171,10 @@ class Progress(StrEnum):
     """The back end may have processed it."""
 
 
-AnyRequest = bytes | list[bytes] | AsyncGenerator[bytes] | HeldRequest
+WholeRequest = bytes | list[bytes]
+"""One message, in parts if it is large; `isinstance(request, (bytes, list))` tells it from others:
+that form alone is also narrowed in machine code."""
+AnyRequest = WholeRequest | AsyncGenerator[bytes] | HeldRequest
 """The request of an attempt: of a new call, or held by the failure of another attempt."""
 
 

@@ -10,6 +10,7 @@ from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import JOINED_BYTES
 from gateway.upstream.channels.failures import (
     AnyRequest,
+    WholeRequest,
     deadline_exceeded,
     metadata_too_large,
     unavailable,
@@ -139,7 +140,7 @@ class Http2Channel(CallOwner):
         method: Method,
         metadata: CallMetadata,
         block: bytes,
-        request: bytes | list[bytes] | Sender,
+        request: WholeRequest | Sender,
         deadline_s: float | None,
         traffic: Traffic | None,
     ) -> Reply:
@@ -166,7 +167,7 @@ class Http2Channel(CallOwner):
         self,
         socket: Http2Socket,
         block: bytes,
-        request: bytes | list[bytes] | Sender,
+        request: WholeRequest | Sender,
         deadline_s: float | None,
         traffic: Traffic | None,
     ) -> UnaryCall:
@@ -192,7 +193,7 @@ class Http2Channel(CallOwner):
         self,
         call: RpcCall,
         block: bytes,
-        request: bytes | list[bytes] | Sender,
+        request: WholeRequest | Sender,
         deadline_s: float | None,
     ) -> None:
         socket = call.socket

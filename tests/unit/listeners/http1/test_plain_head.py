@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.config.limits import Limits
@@ -16,6 +16,7 @@ from gateway.listeners.http1.plain_head import PLAIN_MESSAGE
 from gateway.listeners.http1.request_reader import ReceivedRequest, RequestReader
 from gateway.status import StatusError
 from tests.support.front_end import chunked, get, post
+from tests.support.reading import QuietConnection
 
 GET = get("/v1/items/a?text=b", "Accept: */*", "User-Agent: probe/1.0", "Cookie: a=b")
 POST = post("/v1/items", b'{"text":"b"}', "Content-Type: application/json", "Accept: */*")
@@ -29,18 +30,7 @@ BYTES = b"\x00\r\n\t :;,#?%/*0aZ\x7f\x80\xff"
 
 def request_reader(limits: Limits | None = None) -> RequestReader:
     loop = asyncio.get_running_loop()
-    return RequestReader(
-        BaseProtocol(loop),
-        loop,
-        limits or Limits(),
-        _ignore,
-        _ignore,
-        websockets=False,
-    )
-
-
-def _ignore(body: object, *, whole: bool) -> None:
-    """What would be told to the connection."""
+    return RequestReader(QuietConnection(loop), loop, limits or Limits(), websockets=False)
 
 
 def knowing(first: bytes, limits: Limits | None = None) -> RequestReader:
@@ -119,6 +109,21 @@ async def test_what_repeats_is_not_parsed_again(first: bytes, then: bytes) -> No
     for data in (then, first, then):
         assert is_plain(reader, data)
     assert outcome(reader, then, first) == outcome(unknowing(first), then, first)
+
+
+@pytest.mark.parametrize("line", ["Cookie: {}", "X-Request-Id: {}", "TE: trailers\r\nCookie: {}"])
+async def test_a_large_head_is_not_kept(line: str) -> None:
+    reader = request_reader()
+    large = [get("/", line.format(f"{end:a>9000}")) for end in range(8)]
+    reader.read(GET)
+    tracemalloc.start()
+    try:
+        assert [len(reader.read(data)[0]) for data in large] == 8 * [1]
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 9000
+    assert outcome(reader, *large, GET) == outcome(request_reader(), *large, GET)
 
 
 @pytest.mark.parametrize(

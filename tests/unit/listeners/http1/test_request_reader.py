@@ -3,22 +3,18 @@
 import asyncio
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 
 from gateway.config.limits import Limits
 from gateway.listeners.http1.request_reader import RequestReader
 from tests.support.front_end import chunked, get, post
+from tests.support.reading import QuietConnection
 
 ITEM = get("/v1/items/a")
 
 
 def request_reader() -> RequestReader:
     loop = asyncio.get_running_loop()
-    return RequestReader(BaseProtocol(loop), loop, Limits(), _ignore, _ignore, websockets=False)
-
-
-def _ignore(body: object, *, whole: bool) -> None:
-    """What would be told to the connection."""
+    return RequestReader(QuietConnection(loop), loop, Limits(), websockets=False)
 
 
 async def test_a_body_of_known_length_has_so_many_bytes_left() -> None:

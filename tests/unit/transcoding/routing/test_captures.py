@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.status import StatusError
-from gateway.transcoding.routing.captures import compile_captures, plain_captures
+from gateway.transcoding.routing.captures import compile_captures, only_span, plain_captures
 from gateway.transcoding.routing.template import parse_template
 
 
@@ -77,8 +77,21 @@ def test_an_escape_that_is_no_utf_8_names_its_field(template: str) -> None:
     ("template", "path", "values"),
     [
         ("/v1/{a}", "/v1/x", ("x",)),
-        ("/v1/{a}/s/{b}", "/v1/x/s/y", ("x", "y")),
         ("/v1/{n=s/*}/c", "/v1/s/x/c", ("s/x",)),
+    ],
+)
+def test_segments_of_one_variable_are_joined(
+    template: str, path: str, values: tuple[str, ...]
+) -> None:
+    start, end = only_span(parse_template(template))
+    assert ("/".join(path.split("/")[start:end]),) == values == captured(template, path)
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "values"),
+    [
+        ("/v1/{a}/s/{b}", "/v1/x/s/y", ("x", "y")),
+        ("/v1/{a}/{b}/{c}", "/v1/x/y/z", ("x", "y", "z")),
     ],
 )
 def test_segments_without_escapes_are_taken_as_they_are(
@@ -92,3 +105,4 @@ def test_segments_without_escapes_are_taken_as_they_are(
 @pytest.mark.parametrize("template", ["/v1/books", "/v1/{n=**}", "/{n=s/**}", "/{a}/{n=s/*}"])
 def test_segments_that_have_to_be_joined_are_not_taken_as_they_are(template: str) -> None:
     assert plain_captures(parse_template(template)) is None
+    assert only_span(parse_template(template)) == (0, 0)
