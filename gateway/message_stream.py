@@ -4,6 +4,9 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from types import TracebackType
 from typing import Any, cast
 
+Parts = list[bytes]
+"""A message in its parts, in order: a large one need not be joined for code that only sends it."""
+
 
 class MessageStream:
     """An async generator of messages that is closed by `aclose` also before its first message.
@@ -24,6 +27,10 @@ class MessageStream:
             StopAsyncIteration: after the last one.
         """
         raise NotImplementedError
+
+    def following(self) -> Awaitable[bytes | Parts]:
+        """Returns what waits for the next message, as `__anext__`; it may come in parts."""
+        return self.__anext__()
 
     def take(self) -> bytes | None:
         """Returns the next message if it is there: a coroutine costs more than many small ones.

@@ -163,13 +163,19 @@ class Outgoing:
         self._send_later(stream, data[first:])
         return stream.pending is None
 
-    def send_parts(self, stream: Stream[Any], prefix: bytes, parts: list[bytes]) -> None:
-        """Sends all data of a stream that has just begun: one message in parts, after its prefix.
+    def send_parts(
+        self, stream: Stream[Any], prefix: bytes, parts: list[bytes], *, end: bool = True
+    ) -> None:
+        """Sends a message in parts after its prefix; only the first, which is small, is copied.
 
-        Only the first part, which is small, is copied.
+        What has to wait is in `stream.pending`.
         """
-        stream.pending = [memoryview(p) for p in (prefix + parts[0], *parts[1:]) if p]
-        stream.local_ended = True
+        views = [memoryview(p) for p in (prefix + parts[0], *parts[1:]) if p]
+        if stream.pending is None:
+            stream.pending = views
+        else:
+            stream.pending += views
+        stream.local_ended = end
         self._send_pending(stream)
 
     def end(self, stream: Stream[Any]) -> None:

@@ -27,15 +27,19 @@ def is_http_body(message: Descriptor | None) -> bool:
     return message is not None and message.full_name == "google.api.HttpBody"
 
 
-def write_http_body(content_type: str, data: bytes) -> bytes:
+def write_http_body(content_type: str, data: bytes, number: int = 0) -> bytes:
     """Encodes an HttpBody, or a later piece of one, which has no media type."""
-    return http_body_start(content_type, len(data)) + data
+    return http_body_start(content_type, len(data), number) + data
 
 
-def http_body_start(content_type: str, size: int) -> bytes:
-    """Encodes all of an HttpBody but its data, which has this size and comes last."""
+def http_body_start(content_type: str, size: int, number: int = 0) -> bytes:
+    """Encodes all of an HttpBody but its data, which has this size and comes last.
+
+    With a `number`, the HttpBody is that field of a message.
+    """
     stated = length_delimited(1, content_type.encode("utf-8", "replace")) if content_type else b""
-    return stated + length_prefix(2, size)
+    start = stated + length_prefix(2, size)
+    return length_prefix(number, len(start) + size) + start if number else start
 
 
 def read_http_body(wire: bytes) -> Payload:

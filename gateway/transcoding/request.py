@@ -29,7 +29,7 @@ from gateway.transcoding.streams.form import FormFields, form_fields, is_form, r
 from gateway.transcoding.system_parameters import parameter_names
 from gateway.transcoding.unwanted_fields import Remove, remover
 from gateway.transcoding.update_mask import CheckMask, mask_check, mask_inference
-from gateway.transcoding.wire import Code, StatusError, invalid_argument, length_prefix
+from gateway.transcoding.wire import Code, StatusError, invalid_argument
 
 _NO_MEMBERS = b"null"
 """The JSON of a body that is not there, for the inference of a mask."""
@@ -135,7 +135,7 @@ class RequestDecoder:
     def _decode_raw(
         self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
     ) -> list[bytes]:
-        start = self._raw_start(content_type or "", sum(map(len, parts)))
+        start = self.raw_start(content_type or "", sum(map(len, parts)))
         path = self._encode_captures(captures)
         return [start, *parts, self._bind(query), *path]
 
@@ -154,12 +154,6 @@ class RequestDecoder:
         if self.form is not None and content_type is not None and is_form(content_type):
             return False
         return self.takes_raw_body
-
-    def _raw_start(self, content_type: str, size: int) -> bytes:
-        """Encodes what comes before the bytes of a raw body: see `raw_writer`."""
-        start = http_body_start(content_type, size)
-        number = self._raw_field
-        return length_prefix(number, len(start) + size) + start if number else start
 
     def _around(self, json: bytes | None, wire: bytes, query: str) -> tuple[bytes, bytes, bytes]:
         """Returns the wire bytes of a body between those that the query sets, with its mask."""
@@ -208,9 +202,9 @@ class RequestDecoder:
             wire = self._remove(wire)
         return wire + b"".join(self._encode_captures(captures))
 
-    def raw_writer(self) -> Callable[[str, bytes], bytes]:
-        """Makes the writer of a piece of a raw body, with its media type, to the body's field."""
-        return lambda content_type, data: self._raw_start(content_type, len(data)) + data
+    def raw_start(self, content_type: str, size: int) -> bytes:
+        """Encodes what comes before a raw body of this size, or before a piece of one."""
+        return http_body_start(content_type, size, self._raw_field)
 
     def message_reader(
         self, captures: Sequence[str], query: str, *, protobuf: bool
@@ -261,8 +255,7 @@ class RequestDecoder:
         if body is None:
             return None
         if self.takes_raw_body:
-            write = self.raw_writer()
-            return lambda body, content_type: write(content_type or "", body)
+            return lambda body, content_type: self.raw_start(content_type or "", len(body)) + body
         return lambda body, _: self._read_json(body)
 
     def _read_json(self, body: bytes) -> bytes:

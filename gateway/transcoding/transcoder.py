@@ -248,7 +248,7 @@ class Transcoder:
             )
         if decoder.takes_raw_body:
             url = decoder.decode_url(captures, query)
-            return RawStreamDecoder(lambda: url, decoder.raw_writer(), content_type or "")
+            return RawStreamDecoder(lambda: url, decoder.raw_start, content_type or "")
         deframer = choose_deframer(
             content_type,
             limit_bytes,

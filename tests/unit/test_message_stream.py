@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from gateway.message_stream import MessageStream, stream_of
+from gateway.message_stream import MessageStream, Parts, stream_of
 from gateway.telemetry.metrics.stream_metrics import _Counted
 from gateway.upstream.watched_messages import WatchedMessages
 
@@ -73,6 +73,28 @@ async def test_what_is_at_hand_is_handed_on_in_order(
     await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+class InParts(MessageStream):
+    """Hands a message out in parts, to code that takes them."""
+
+    async def __anext__(self) -> bytes:
+        return b"45"
+
+    async def following(self) -> Parts:
+        return [b"4", b"5"]
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
+async def test_parts_are_handed_on_to_code_that_takes_them() -> None:
+    noted: list[object] = []
+    stream = counted(InParts(), noted.append)
+    assert await stream.following() == [b"4", b"5"]
+    assert await anext(stream) == b"45"
+    assert noted == [1.0, 1.0]
+    assert await Numbers().following() == b"1"
 
 
 @pytest.mark.parametrize("wrap", [counted, watched])

@@ -1,60 +1,81 @@
-"""The messages in the body of a request that streams them.
+"""The messages in the body of a request that streams them."""
 
-Not compiled: mypyc has no asynchronous generators.
-"""
+from collections.abc import AsyncGenerator, Callable
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from functools import partial
-
-from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
+from gateway.exchange.dialects.framed_messages import framed_messages
 from gateway.http.messages import Request
-from gateway.http.turns import MESSAGES_PER_TURN
-from gateway.transcoding.streams.decoder import RequestStreamDecoder
+from gateway.message_stream import MessageStream, Parts
+from gateway.transcoding.streams.decoder import RawStreamDecoder, RequestStreamDecoder
 
 Begin = Callable[[Callable[[], None]], RequestStreamDecoder]
 """Returns the decoder of a body; called with a function to call when the request is admitted."""
 
 
-async def request_messages(
-    request: Request, begin: Begin, on_admitted: Callable[[], None]
-) -> AsyncGenerator[bytes]:
-    """Yields the messages of a request's body, each as soon as it is complete."""
-    decoder = begin(on_admitted)
-    size = 0
-    if request.body is not None:
-        async for data in request.body.pieces(lambda: decoder.is_midway):
-            request.body_bytes += len(data)
-            if decoder.only_copies:
-                for message in decoder.feed(data):
-                    yield message
-                continue
-            size += len(data)
-            async for message in _each(decoder.feed(data), is_large=size >= LARGE_BYTES):
-                size = 0
-                yield message
-    if decoder.only_copies:  # without a second generator, which costs two microseconds
-        for message in decoder.finish():
-            yield message
-    else:
-        async for message in _each(decoder.finish(), is_large=size >= LARGE_BYTES):
-            yield message
+class RequestMessages(MessageStream):
+    """The messages of a request's body, each as soon as it is complete.
 
-
-async def _each(found: Iterator[bytes], *, is_large: bool) -> AsyncGenerator[bytes]:
-    """Yields the messages found in one piece of a body.
-
-    `is_large` states that the first message is large: it ends here, after many pieces, so it is
-    decoded in a worker thread.
+    The body is not touched before the first one is wanted.
     """
-    in_turn = 0
-    while True:
-        find = partial(next, found, None)
-        message = await run_in_thread(find) if is_large else find()
+
+    __slots__ = ("_begin", "_decoder", "_framed", "_is_over", "_on_admitted", "_pieces", "_request")
+
+    def __init__(self, request: Request, begin: Begin, on_admitted: Callable[[], None]) -> None:
+        self._request = request
+        self._begin: Begin | None = begin
+        self._on_admitted = on_admitted
+        self._is_over = False
+        self._decoder: RawStreamDecoder | None = None
+        """The decoder of a raw body, each piece of which is a message; None for other bodies."""
+        self._pieces: AsyncGenerator[bytes] | None = None
+        self._framed: AsyncGenerator[bytes] | None = None
+
+    async def __anext__(self) -> bytes:
+        """The next message, joined."""
+        message = await self.following()
+        return b"".join(message) if isinstance(message, list) else message
+
+    async def following(self) -> bytes | Parts:
+        """The next message; a piece of a raw body is a part of it, as it came."""
+        if self._is_over:
+            raise StopAsyncIteration
+        message: bytes | Parts | None = None
+        failure: BaseException | None = None
+        try:
+            begin, self._begin = self._begin, None
+            if begin is not None:
+                self._open(begin(self._on_admitted))
+            if self._framed is not None:
+                message = await anext(self._framed)
+            elif self._pieces is not None and self._decoder is not None:
+                piece = await anext(self._pieces)
+                self._request.body_bytes += len(piece)
+                message = self._decoder.parts(piece)
+        except StopAsyncIteration:
+            pass
+        except BaseException as error:  # noqa: BLE001 - it is raised after the body is closed
+            failure = error
         if message is None:
+            decoder, self._decoder = self._decoder, None
+            await self.aclose()
+            if failure is not None:
+                raise failure
+            # An empty body is one message.
+            message = None if decoder is None else next(decoder.finish(), None)
+            if message is None:
+                raise StopAsyncIteration
+        return message
+
+    def _open(self, decoder: RequestStreamDecoder) -> None:
+        if not isinstance(decoder, RawStreamDecoder):
+            self._framed = framed_messages(self._request, decoder)
             return
-        is_large = False
-        yield message
-        in_turn = in_turn + 1 if in_turn < MESSAGES_PER_TURN else 0
-        if not in_turn:
-            await asyncio.sleep(0)
+        self._decoder = decoder
+        if self._request.body is not None:
+            self._pieces = self._request.body.pieces(lambda: True)
+
+    async def aclose(self) -> None:
+        """Reads no further."""
+        self._is_over = True
+        pieces = self._framed if self._pieces is None else self._pieces
+        if pieces is not None:
+            await pieces.aclose()

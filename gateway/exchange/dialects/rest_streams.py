@@ -11,7 +11,7 @@ from functools import partial
 
 from gateway.exchange.calls import RequestMessage, RouteMatch, refuse_needless_body
 from gateway.exchange.dialects.parts import DialectParts
-from gateway.exchange.dialects.request_messages import request_messages
+from gateway.exchange.dialects.request_messages import RequestMessages
 from gateway.exchange.rendering import stated_length
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.exchange.unreadable import log_unreadable
@@ -220,8 +220,13 @@ class RestStreams:
         method = match.target.method
         if method.client_streaming:
             begin = partial(self._read_body, request, match)
-            messages = partial(request_messages, request, begin)
-            return StreamingCall(self._calls, request, method, started_s, messages=messages)
+            return StreamingCall(
+                self._calls,
+                request,
+                method,
+                started_s,
+                messages=lambda admit: RequestMessages(request, begin, admit).as_generator(),
+            )
         source = RequestMessage(self._transcoder.plan(match).decoder, request, match)
         return StreamingCall(
             self._calls,

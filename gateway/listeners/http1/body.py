@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.listeners.http1.arriving_body import ArrivingBody, BodySource
 from gateway.listeners.http1.request_head import Code, HeaderFields, Limits, StatusError, timed_out
+from gateway.message_stream import MessageStream
 
 _GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.
@@ -51,10 +52,28 @@ class WholeBody:
         """Returns the whole body."""
         return [self._data]
 
-    async def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the body in pieces of a bounded size."""
-        for piece in _parts(self._data):
-            yield piece
+        return WholePieces(_parts(self._data)).as_generator()
+
+
+class WholePieces(MessageStream):
+    """The pieces of a body that has arrived."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    async def __anext__(self) -> bytes:
+        part = next(self._parts, None)
+        if part is None:
+            raise StopAsyncIteration
+        return part
+
+    async def aclose(self) -> None:
+        """Hands out no more."""
+        self._parts = iter(())
 
 
 class IncomingBody:
@@ -97,48 +116,104 @@ class IncomingBody:
             raise too_large(self._limits.body_bytes)
         return body
 
-    async def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    def pieces(self, is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """See `Body.pieces`.
 
         Between two pieces nothing is read from the connection, so a slow reader slows the client.
         """
-        coding = content_coding(self._fields.by_name)
-        limit_bytes = self._limits.stream_bytes
-        self._refuse_announced(limit_bytes)
-        self._on_read(self._stream, whole=False)
-        total = 0
-        inflate = Inflater(self._limits.decompression_ratio) if coding else None
-        silence = Silence(self._stream, self._limits.body_timeout_s)
-        try:
-            while piece := await self._next(is_inside_message, silence):
-                for part in _parts(piece) if inflate is None else inflate.feed(piece):
-                    total += len(part)
-                    if limit_bytes is not None and total > limit_bytes:
-                        raise too_large(limit_bytes)
-                    yield part
-        finally:
-            silence.close()
-        if inflate is not None:
-            inflate.finish()
+        begin = self._begin_pieces
+        return ArrivingPieces(self._stream, self._limits, is_inside_message, begin).as_generator()
 
-    async def _next(self, is_inside_message: Callable[[], bool], silence: "Silence") -> bytes:
-        try:
-            found: bytes = self._stream.read_nowait()
-            if found:
-                return found
-            if is_inside_message():
-                silence.begin()
-            return await self._stream.readany()
-        except BrokenBodyError:
-            raise _incomplete() from None
-        finally:
-            silence.end()
+    def _begin_pieces(self) -> "Inflater | None":
+        """Begins to read the body as it arrives; returns what decompresses it, if it is gzip."""
+        coding = content_coding(self._fields.by_name)
+        self._refuse_announced(self._limits.stream_bytes)
+        self._on_read(self._stream, whole=False)
+        return Inflater(self._limits.decompression_ratio) if coding else None
 
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
             return
         if int(self._fields.by_name.get("Content-Length", "0")) > limit_bytes:
             raise too_large(limit_bytes)
+
+
+class ArrivingPieces(MessageStream):
+    """The pieces of a body as it arrives; `begin` is called when the first one is wanted."""
+
+    __slots__ = (
+        *("_begin", "_inflate", "_is_inside_message", "_is_over", "_limit_bytes", "_parts"),
+        *("_silence", "_stream", "_total_bytes"),
+    )
+
+    def __init__(
+        self,
+        stream: BodySource,
+        limits: Limits,
+        is_inside_message: Callable[[], bool],
+        begin: Callable[[], "Inflater | None"],
+    ) -> None:
+        self._stream = stream
+        self._limit_bytes = limits.stream_bytes
+        self._is_inside_message = is_inside_message
+        self._begin: Callable[[], Inflater | None] | None = begin
+        self._inflate: Inflater | None = None
+        self._silence = Silence(stream, limits.body_timeout_s)
+        self._parts: Iterator[bytes] = iter(())
+        """The rest of the last bytes that came."""
+        self._total_bytes = 0
+        self._is_over = False
+
+    async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            begin, self._begin = self._begin, None
+            if begin is not None:
+                self._inflate = begin()
+            while (part := next(self._parts, None)) is None:
+                piece = await self._next()
+                if not piece:
+                    break
+                inflate = self._inflate
+                self._parts = _parts(piece) if inflate is None else inflate.feed(piece)
+            if part is not None:
+                self._count(len(part))
+                return part
+            if self._inflate is not None:
+                self._inflate.finish()
+        except BaseException:
+            self._close()
+            raise
+        self._close()
+        raise StopAsyncIteration
+
+    def _count(self, size: int) -> None:
+        self._total_bytes += size
+        if self._limit_bytes is not None and self._total_bytes > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+
+    async def _next(self) -> bytes:
+        """The next bytes that arrive; nothing at the end."""
+        try:
+            found: bytes = self._stream.read_nowait()
+            if not found:
+                if self._is_inside_message():
+                    self._silence.begin()
+                found = await self._stream.readany()
+        except BrokenBodyError:
+            raise _incomplete() from None
+        finally:
+            self._silence.end()
+        return found
+
+    async def aclose(self) -> None:
+        """Reads no further."""
+        self._close()
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._silence.close()
 
 
 class Silence:

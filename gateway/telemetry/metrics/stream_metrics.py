@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from gateway.call import Call, Handler, Reply
-from gateway.message_stream import MessageStream, stream_of
+from gateway.message_stream import MessageStream, Parts, stream_of
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
 from gateway.telemetry.metrics.metric import AddValues, CellWriter
 
@@ -43,6 +43,12 @@ class _Counted(MessageStream):
 
     async def __anext__(self) -> bytes:
         message = await anext(self._messages)
+        self._add(1.0)
+        return message
+
+    async def following(self) -> bytes | Parts:
+        stream = self._stream
+        message = await (anext(self._messages) if stream is None else stream.following())
         self._add(1.0)
         return message
 

@@ -8,6 +8,7 @@ message with these values, so that no input is lost.
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from gateway.message_stream import Parts
 from gateway.transcoding.streams.deframing import Deframer, StatusError, invalid_argument
 from gateway.transcoding.streams.form import Field, File, Form, FormFields
 
@@ -125,21 +126,25 @@ class RawStreamDecoder:
     """Always True: the bytes are not looked at."""
 
     def __init__(
-        self, url: Callable[[], bytes], write: Callable[[str, bytes], bytes], content_type: str
+        self, url: Callable[[], bytes], start: Callable[[str, int], bytes], content_type: str
     ) -> None:
+        """`start` encodes what comes before a piece of this size, with its media type if any."""
         self._url = url
-        self._write = write
+        self._start = start
         self._content_type = content_type
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields these bytes, in pieces."""
-        if not self._begun:
-            self._begun = True
-            first, data = data[:PIECE_BYTES], data[PIECE_BYTES:]
-            yield self._write(self._content_type, first) + self._url()
-        for start in range(0, len(data), PIECE_BYTES):
-            yield self._write("", data[start : start + PIECE_BYTES])
+        for at in range(0, len(data) if self._begun else len(data) or 1, PIECE_BYTES):
+            yield b"".join(self.parts(data[at : at + PIECE_BYTES]))
+
+    def parts(self, piece: bytes) -> Parts:
+        """Returns the message with a piece that is not larger than `PIECE_BYTES`, in parts."""
+        if self._begun:
+            return [self._start("", len(piece)), piece]
+        self._begun = True
+        return [self._start(self._content_type, len(piece)), piece, self._url()]
 
     def finish(self) -> Iterator[bytes]:
         """Yields one empty piece for an empty body."""
@@ -164,7 +169,7 @@ class FormStreamDecoder:
     ) -> None:
         """`decode` encodes the values of the URL and of these form fields as wire bytes."""
         self._form = Form(fields, content_type)
-        self._write = fields.write
+        self._start = fields.start
         self._decode = decode
         self._fields: list[tuple[str, str]] = []
         self._file: RawStreamDecoder | None = None
@@ -183,7 +188,7 @@ class FormStreamDecoder:
                         raise invalid_argument(name, "comes after the file: send it before")
                     self._fields.append((name, value))
                 case File(content_type=stated):
-                    self._file = RawStreamDecoder(self._first_fields, self._write, stated)
+                    self._file = RawStreamDecoder(self._first_fields, self._start, stated)
                 case bytes() if self._file is not None:
                     yield from self._file.feed(event)
 

@@ -13,10 +13,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.query import QueryOptions
 from gateway.transcoding.binding import WHOLE, Binding
-from gateway.transcoding.http_body import is_http_body, write_http_body
+from gateway.transcoding.http_body import http_body_start, is_http_body, write_http_body
 from gateway.transcoding.media import Code, StatusError, invalid_argument, media_type
 from gateway.transcoding.query import QueryBinder
-from gateway.transcoding.wire import length_delimited
 
 _FORM = "multipart/form-data"
 _LONGEST_BOUNDARY = 70  # RFC 2046 section 5.1.1
@@ -60,9 +59,9 @@ class FormFields:
         """
         return self.binder.bind("&".join(filter(None, (query, urlencode(fields, quote_via=quote)))))
 
-    def write(self, content_type: str, data: bytes) -> bytes:
-        """Encodes a message with only that piece of the file."""
-        return length_delimited(self.file.number, write_http_body(content_type, data))
+    def start(self, content_type: str, size: int) -> bytes:
+        """Encodes a message with only a piece of the file, up to its bytes, which come last."""
+        return http_body_start(content_type, size, self.file.number)
 
 
 def form_fields(
@@ -198,7 +197,7 @@ def read_form(fields: FormFields, content_type: str, body: bytes) -> WholeForm:
                 data.append(event)
     form.finish()
     if stated is not None:
-        whole.file = fields.write(stated, b"".join(data))
+        whole.file = write_http_body(stated, b"".join(data), fields.file.number)
     return whole
 
 

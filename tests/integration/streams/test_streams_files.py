@@ -1,12 +1,14 @@
 """Files up and down: in pieces, with their media type, in parts, and never cut unseen."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import aiohttp
 import pytest
 
+from gateway.call import Call, Handler, Reply
 from gateway.status import Code
 from tests.support.http import RawClient
 from tests.support.polling import until
@@ -93,6 +95,50 @@ async def test_a_large_download_arrives_unchanged(session: aiohttp.ClientSession
     async with session.get("/v1/large/give") as response:
         assert response.headers["Transfer-Encoding"] == "chunked"
         assert await response.read() == b"".join(large_pieces())
+
+
+async def test_a_client_that_reads_late_and_little_gets_all_unchanged(client: RawClient) -> None:
+    await client.send("GET /v1/large/give HTTP/1.1\r\nHost: t\r\n\r\n")
+    await asyncio.sleep(0.3)
+    assert (await client.answer()).body == b"".join(large_pieces())
+
+
+async def test_a_client_that_leaves_amid_a_download_ends_the_call(stage: Stage) -> None:
+    async with stage.connected() as client:
+        await client.send("GET /v1/large/give HTTP/1.1\r\nHost: t\r\n\r\n")
+        await until(lambda: stage.backend.running)
+    await until(lambda: not stage.backend.running and bool(stage.endings.codes), within_s=1.0)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_interceptors_see_whole_messages(channel: str) -> None:
+    seen: dict[str, list[bytes]] = {"up": [], "down": []}
+
+    async def noted(way: str, messages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async for message in messages:
+            seen[way].append(message)
+            yield message
+
+    async def watch(call: Call, proceed: Handler) -> Reply:
+        if call.messages is not None:
+            call.messages = noted("up", call.messages)
+        reply = await proceed(call)
+        if reply.messages is not None:
+            reply.messages = noted("down", reply.messages)
+        return reply
+
+    data = bytes(range(256)) * 4000
+    async with (
+        open_stage(watch, channel=channel) as stage,
+        aiohttp.ClientSession(stage.gateway.url) as session,
+    ):
+        async with session.post("/v1/t/file", data=data) as response:
+            assert (await response.json())["note"] == f"{len(data)} bytes"
+        async with session.get("/v1/large/give") as response:
+            assert await response.read() == b"".join(large_pieces())
+    assert all(type(message) is bytes for way in seen.values() for message in way)
+    assert sum(map(len, seen["up"])) > len(data)
+    assert len(seen["down"]) == len(large_pieces())
 
 
 async def test_a_part_can_be_asked_for(session: aiohttp.ClientSession) -> None:

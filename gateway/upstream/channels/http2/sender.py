@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable
 from typing import Final
 
 from gateway.call import Reply
+from gateway.http2.stream import JOINED_BYTES
+from gateway.message_stream import Parts, stream_of
 from gateway.upstream.channels.failures import Unprocessed
 from gateway.upstream.channels.held_request import HeldRequest
 from gateway.upstream.channels.http2.calls import RpcCall
@@ -96,11 +98,12 @@ class Sender(HeldRequest):
 
     async def _send_all(self) -> None:
         messages = self._messages
+        stream = stream_of(messages)
         failure: BaseException | None = None
         try:
             while True:
                 try:
-                    message = await anext(messages)
+                    message = await (anext(messages) if stream is None else stream.following())
                 except StopAsyncIteration:
                     self._is_done = True
                     call = self._call
@@ -124,8 +127,13 @@ class Sender(HeldRequest):
         if failure is not None and self._failure is None:
             raise failure
 
-    def _send(self, call: RpcCall, message: bytes) -> bool:
+    def _send(self, call: RpcCall, message: bytes | Parts) -> bool:
         """Sends a message, and keeps it; False if it has to wait, or the call is over."""
+        if isinstance(message, list):
+            size = sum(map(len, message))
+            if size > _MOST_KEPT_BYTES and not self._gzips:
+                return self._send_parts(call, message, size)
+            message = b"".join(message)
         if self._gzips:
             prefix, body = gzipped(message)
         else:  # gRPC's prefix: not compressed, and the length
@@ -141,9 +149,24 @@ class Sender(HeldRequest):
         call.sent_bytes = self._sent_bytes
         if call.ended:
             return False
-        is_sent = call.socket.connection.send_message(call, prefix, body, end=False)
+        connection = call.socket.connection
+        if len(body) <= JOINED_BYTES:
+            is_sent = connection.send(call, prefix + body, end=False)
+        else:
+            is_sent = connection.send_message(call, prefix, body, end=False)
         call.socket.flush_soon()
         return is_sent
+
+    def _send_parts(self, call: RpcCall, parts: Parts, size: int) -> bool:
+        """Sends a message that is too large to be kept, as `_send`."""
+        self._kept = None
+        self._sent_bytes += size
+        call.sent_bytes = self._sent_bytes
+        if call.ended:
+            return False
+        call.socket.connection.send_parts(call, size.to_bytes(5, "big"), parts, end=False)
+        call.socket.flush_soon()
+        return call.pending is None
 
     async def _wait_for_another(self, call: RpcCall) -> bool:
         """Waits until another call has been sent the kept messages; False if none can be."""
