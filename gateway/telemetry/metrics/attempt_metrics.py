@@ -10,7 +10,7 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPTS_STARTED,
     WHOLE_CALL_DURATION,
 )
-from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric
+from gateway.telemetry.metrics.metric import Accumulator, AddValue, CellWriter, Metric
 
 
 class AttemptMetrics:
@@ -36,11 +36,14 @@ class AttemptMetrics:
         self, rpc_method: str, code: Code, duration_s: float, sent: int, received: int
     ) -> None:
         """Counts an attempt that has ended, with the bytes of its messages."""
-        self._ended.of(rpc_method, code)(duration_s, sent, received)
+        duration, sent_bytes, received_bytes = self._ended.of(rpc_method, code)
+        duration.add(duration_s)
+        sent_bytes.add(float(sent))
+        received_bytes.add(float(received))
 
-    def of_calls(self, rpc_method: str, code: Code) -> AddValues:
+    def of_calls(self, rpc_method: str, code: Code) -> AddValue:
         """Returns what counts the durations of calls that end with a code."""
-        return self._calls.of(rpc_method, code)
+        return self._calls.of(rpc_method, code)[0].add
 
 
 class _ByCode:
@@ -49,19 +52,18 @@ class _ByCode:
     def __init__(self, writer: CellWriter, metrics: Sequence[Metric], upstream: str) -> None:
         self._writer = writer
         self._metrics = metrics
-        self._open_children = writer.histograms(*metrics)
         self._upstream = upstream
         # Nested: the hash of a tuple costs more.
-        self._kept: dict[str, dict[Code, AddValues]] = {}
+        self._kept: dict[str, dict[Code, list[Accumulator]]] = {}
 
-    def of(self, rpc_method: str, code: Code) -> AddValues:
-        """Returns what adds a value to each histogram."""
+    def of(self, rpc_method: str, code: Code) -> list[Accumulator]:
+        """Returns what adds to each histogram."""
         by_code = self._kept.get(rpc_method)
         if by_code is None:
             by_code = self._kept[rpc_method] = {}
-        add = by_code.get(code)
-        if add is None:
+        found = by_code.get(code)
+        if found is None:
             labels = (rpc_method, self._upstream, code.name)
-            places = tuple([self._writer.child(metric, labels) for metric in self._metrics])
-            add = by_code[code] = self._open_children(places)
-        return add
+            found = [self._writer.accumulator(metric, labels) for metric in self._metrics]
+            by_code[code] = found
+        return found

@@ -1,8 +1,8 @@
 """The cells of metrics: numbers in a file in memory, which one process writes and others read.
 
 A worker counts into the file of its place, and the process that replaces it goes on with the same
-file. So no counter falls, and readers need no message from the worker. Native code counts requests
-elsewhere first, and adds them four times a second: a worker that is killed loses no more than that.
+file. So no counter falls, and readers need no message from the worker. Requests are counted
+elsewhere first, and added four times a second: a worker that is killed loses no more than that.
 
 The file is an array of numbers of eight bytes. The first is the length in use. Then come the
 children, one after another: the length of the key in bytes and the number of cells (32 bits each),
@@ -71,7 +71,7 @@ class CellFile:
     def close(self) -> None:
         """Closes the file; other processes that have it open can go on.
 
-        Its memory stays for those that still write to it: a native histogram holds it.
+        Its memory stays for those that still write to it.
         """
         self.flush()
         del self.cells, self.octets, self._memory

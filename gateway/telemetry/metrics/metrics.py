@@ -26,7 +26,7 @@ from gateway.telemetry.metrics.definitions import (
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
 from gateway.telemetry.metrics.metric import (
-    AddValues,
+    AddValue,
     CellWriter,
     Count,
     Counter,
@@ -122,17 +122,15 @@ class Metrics:
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
 
-    def calls(self, rpc_method: str, upstream: str) -> Callable[[Code], AddValues]:
+    def calls(self, rpc_method: str, upstream: str) -> Callable[[Code], AddValue]:
         """Returns what opens the durations of a method's calls to a back end, by their code.
 
         The name of the method is `package.Service/Method`.
         """
         metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
-        open_children = self.writer.histograms(metric)
 
-        def durations(code: Code) -> AddValues:
-            labels = (rpc_method, upstream, code.name, _SYSTEM)
-            add: AddValues = open_children((self.writer.child(metric, labels),))
+        def durations(code: Code) -> AddValue:
+            add = self.writer.adder(metric, rpc_method, upstream, code.name, _SYSTEM)
             if attempts is None:
                 return add
             add_whole = attempts.of_calls(rpc_method, code)

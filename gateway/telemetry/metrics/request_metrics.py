@@ -9,7 +9,7 @@ from gateway.telemetry.metrics.definitions import (
     RESPONSE_SIZE,
     SPLIT_CALLS,
 )
-from gateway.telemetry.metrics.metric import AddValues, CellWriter, Metric, Slot
+from gateway.telemetry.metrics.metric import Accumulator, CellWriter, Metric, Slot
 from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
@@ -30,10 +30,18 @@ _EXEMPLAR_PERIOD_S: Final = 1.0
 class _Children:
     """The children of one combination of labels."""
 
-    __slots__ = ("exemplar_at", "noted_s", "observe")
+    __slots__ = ("duration", "exemplar_at", "noted_s", "request_size", "response_size")
 
-    def __init__(self, observe: AddValues, exemplar_at: int) -> None:
-        self.observe = observe
+    def __init__(
+        self,
+        duration: Accumulator,
+        request_size: Accumulator,
+        response_size: Accumulator,
+        exemplar_at: int,
+    ) -> None:
+        self.duration = duration
+        self.request_size = request_size
+        self.response_size = response_size
         self.exemplar_at = exemplar_at
         """The first cell of the exemplar of the duration."""
         self.noted_s = 0.0
@@ -55,8 +63,8 @@ class _Last:
 class RequestMetrics(CompiledObserver):
     """Adds each ended request to three histograms: duration, size of the request, of the response.
 
-    The cells of a combination of route, method, status and code are looked up once and kept, so
-    that a request costs a look-up and one call. All calls come from one thread.
+    The children of a combination of route, method, status and code are looked up once and kept. All
+    calls come from one thread.
     """
 
     def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], scheme: str) -> None:
@@ -64,7 +72,6 @@ class RequestMetrics(CompiledObserver):
         self._metrics = [
             metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
         ]
-        self._open_children = writer.histograms(*self._metrics)
         self._exemplar_at = _BUCKETS + len(self._metrics[0].edges) + 1
         self._scheme = scheme
         self._split_calls = metrics[SPLIT_CALLS.name]
@@ -93,12 +100,9 @@ class RequestMetrics(CompiledObserver):
             if is_usual and record.method in _METHODS:
                 last.route, last.method, last.children = route, record.method, children
                 last.status, last.code = record.status, record.code
-        children.observe(
-            record.duration_s,
-            # As floats: the native module takes an integer in a slower way.
-            float(record.request_bytes),
-            float(record.response_bytes),
-        )
+        children.duration.add(record.duration_s)
+        children.request_size.add(float(record.request_bytes))
+        children.response_size.add(float(record.response_bytes))
         trace = record.trace
         is_sampled = record.traceparent != "" if trace is None else trace.is_sampled
         # One in a second is enough: a scraper comes less often.
@@ -144,10 +148,13 @@ class RequestMetrics(CompiledObserver):
         )
         of_size = (route, method, self._scheme)
         duration, request_size, response_size = self._metrics
-        child = self._writer.child
-        at = child(duration, of_all)
-        sizes = child(request_size, of_size), child(response_size, of_size)
-        return _Children(self._open_children((at, *sizes)), at + self._exemplar_at)
+        accumulator = self._writer.accumulator
+        return _Children(
+            accumulator(duration, of_all),
+            accumulator(request_size, of_size),
+            accumulator(response_size, of_size),
+            self._writer.child(duration, of_all) + self._exemplar_at,
+        )
 
     def _note_exemplar(self, children: _Children, record: Record) -> None:
         """Keeps the trace of a sampled request as an example of its duration."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream, Parts, stream_of
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
-from gateway.telemetry.metrics.metric import AddValues, CellWriter
+from gateway.telemetry.metrics.metric import AddValue, CellWriter
 
 
 class StreamMetrics:
@@ -36,7 +36,7 @@ class _Counted(MessageStream):
 
     __slots__ = ("_add", "_messages", "_stream")
 
-    def __init__(self, messages: AsyncGenerator[bytes], add: AddValues) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes], add: AddValue) -> None:
         self._messages = messages
         self._stream = stream_of(messages)
         self._add = add

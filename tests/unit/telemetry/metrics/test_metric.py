@@ -1,6 +1,9 @@
-"""Cells of histograms, written by the definition and by the native module."""
+"""Cells of histograms and counters, and what is counted before it reaches them."""
 
 import os
+import random
+import sys
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -11,11 +14,9 @@ from gateway.telemetry.metrics.metric import (
     CellWriter,
     Kind,
     Metric,
-    OpenChildren,
     bucket,
     increase,
 )
-from gateway.transcoding.json.native import VARIABLE, native_module
 
 EDGES = [0.005, 0.01, 0.5, 1.0, 10.0]
 
@@ -37,82 +38,95 @@ def test_a_cell_is_added_to() -> None:
 
 
 SIZES = Metric("sizes", Kind.HISTOGRAM, "Sizes", edges=(1.0, 8.0))
+COUNT = Metric("count", Kind.COUNTER, "Count", labels=("kind",))
 TIMES = Metric("times", Kind.HISTOGRAM, "Times", edges=tuple(EDGES))
 
 
-@pytest.fixture(params=["python", "native"])
-def pair(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[CellFile, OpenChildren]]:
-    """A file, and what counts sizes and times in it."""
-    monkeypatch.setenv(VARIABLE, "")
-    if request.param == "native" and native_module() is None:
-        pytest.skip("the native module is not built: `make native`")
-    monkeypatch.setenv(VARIABLE, request.param)
-    file = CellFile()
-    yield file, CellWriter(file).histograms(SIZES, TIMES)
-    file.close()
+@pytest.fixture
+def file() -> Iterator[CellFile]:
+    opened = CellFile()
+    yield opened
+    opened.close()
 
 
-def test_a_value_is_counted_in_each_histogram(pair: tuple[CellFile, OpenChildren]) -> None:
-    file, open_children = pair
-    places = tuple(file.child(one.name, (), one.slots) for one in (SIZES, TIMES))
-    observe = open_children(places)
-    values = [-1.0, 0.0, *EDGES, *(edge * 1.01 for edge in EDGES), 1e9]
+def test_each_value_is_counted_in_its_bucket(file: CellFile) -> None:
+    times = CellWriter(file).accumulator(TIMES, ())
+    values = [-1.0, 0.0, *EDGES, *(edge * 1.01 for edge in EDGES), 1e9, 0.0, 0.5, float("inf")]
+    random.Random(1).shuffle(values)
     for value in values:
-        observe(8, value)
+        times.add(value)
+    times.add(-float("inf"))
     file.flush()
-    cells = file.cells
-    sizes, times = (cells[at : at + 10].tolist() for at in places)
-    # Created, sum, buckets, and an exemplar: a bound belongs to its bucket.
-    assert sizes == [0.0, 8.0 * len(values), 0.0, len(values), *([0.0] * 6)]
-    assert times[1] == pytest.approx(sum(values))
-    found = [bisect_left(EDGES, value) for value in values]
-    assert times[2:8] == [found.count(at) for at in range(len(EDGES) + 1)]
+    ((_, cells),) = file.children()
+    found = [bisect_left(EDGES, value) for value in [*values, -float("inf")]]
+    assert cells[2:8].tolist() == [found.count(at) for at in range(len(EDGES) + 1)]
 
 
-@pytest.mark.parametrize(
-    ("places", "values"),
-    [
-        pytest.param((1, 1 << 60), (1.0, 1.0), id="beyond the file"),
-        pytest.param((1, 3 * 1024 * 1024 - 3), (1.0, 1.0), id="over its end"),
-        pytest.param((1,), (1.0, 1.0), id="a place too few"),
-        pytest.param((1, 1), (1.0,), id="a value too few"),
-    ],
-)
-def test_what_is_no_child_is_refused(
-    pair: tuple[CellFile, OpenChildren], places: tuple[int, ...], values: tuple[float, ...]
-) -> None:
-    _, open_children = pair
-    with pytest.raises((IndexError, ValueError)):
-        open_children(places)(*values)
+def test_the_sum_of_the_values_is_kept(file: CellFile) -> None:
+    sizes = CellWriter(file).accumulator(SIZES, ())
+    for value in (8.0, 0.25, 3.0):
+        sizes.add(value)
+    file.flush()
+    ((_, cells),) = file.children()
+    # After the time of creation; then the buckets, and an exemplar.
+    assert cells[1:].tolist() == [11.25, 1.0, 2.0, 0.0, *([0.0] * 5)]
 
 
-@pytest.mark.usefixtures("pair")
+def test_a_counter_takes_amounts(file: CellFile) -> None:
+    add = CellWriter(file).adder(COUNT, "a")
+    add(2.0)
+    add(-0.5)
+    file.flush()
+    ((_, cells),) = file.children()
+    assert cells[1:].tolist() == [1.5]
+
+
 def test_what_counts_can_outlive_its_file() -> None:
     file = CellFile()
-    open_children = CellWriter(file).histograms(SIZES)
-    at = file.child(SIZES.name, (), SIZES.slots)
-    cells = file.cells
-    observe = open_children((at,))
+    writer = CellWriter(file)
+    at, add, cells = writer.child(SIZES, ()), writer.adder(SIZES), file.cells
     file.close()
-    observe(2.0)
-    file.flush()
+    add(2.0)
+    writer.flush()
     assert cells[at + 1] == 2.0
 
 
-@pytest.mark.usefixtures("pair")
-def test_other_readers_see_what_was_flushed_and_all_children_of_a_place_count() -> None:
-    file = CellFile()
+def test_other_readers_see_what_was_flushed_and_nothing_is_counted_twice(file: CellFile) -> None:
     other = CellFile(os.dup(file._fd))
-    writer = CellWriter(file)
-    at = writer.child(SIZES, ())
     for _ in range(2):  # as the generations before and after a reload
-        writer.histograms(SIZES)((at,))(2.0)
-    assert [cells[1] for _, cells in file.children()] == [4.0]
-    writer.histograms(TIMES, SIZES)((writer.child(TIMES, ()), at))(0.5, 3.0)
+        writer = CellWriter(file)
+        writer.adder(SIZES)(2.0)
+        writer.adder(SIZES)(1.0)
+    assert [cells[1] for _, cells in file.children()] == [6.0]
+    writer.adder(TIMES)(0.5)
+    writer.adder(SIZES)(3.0)
     file.flush()
-    file.flush()  # nothing is counted twice
-    assert [cells[1] for _, cells in other.children()] == [7.0, 0.5]
+    file.flush()
+    assert [cells[1] for _, cells in other.children()] == [9.0, 0.5]
     other.close()
-    file.close()
+
+
+def test_no_value_is_lost_while_another_thread_flushes(file: CellFile) -> None:
+    writer = CellWriter(file)
+    times, is_over = writer.accumulator(TIMES, ()), threading.Event()
+
+    def flush() -> None:
+        while not is_over.is_set():
+            file.flush()
+
+    threads = [threading.Thread(target=flush) for _ in range(2)]
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(50_000):
+            times.add(float(number % 3))
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before_s)
+    ((_, cells),) = file.children()
+    assert cells[1] == sum(number % 3 for number in range(50_000))
+    assert sum(cells[2:8]) == 50_000
