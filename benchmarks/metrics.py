@@ -116,17 +116,22 @@ def of_workers(workers: int, form: Histograms) -> exposition.Exposition:
 def main(rounds: int) -> None:
     file = CellFile()
     metrics = Metrics(MetricsOptions(), MetricFiles(file, (file,)), scheme="http")
-    one, ended = record(binding(0)), metrics.requests.ended
+    ended, chance = metrics.requests.ended, random.Random(1)
+    # Durations differ as those of real requests to one method do.
+    durations_s = [chance.lognormvariate(-6, 0.5) for _ in range(_CALLS)]
+    records = [record(binding(0)) for _ in durations_s]
+    for one, duration_s in zip(records, durations_s, strict=True):
+        one.duration_s = duration_s
 
     def requests() -> None:
-        for _ in range(_CALLS):
+        for one in records:
             ended(one)
 
     add = metrics.calls("library.v1.LibraryService/GetShelf", "main")(Code.OK)
 
     def calls() -> None:
-        for _ in range(_CALLS):
-            add(0.0031)
+        for duration_s in durations_s:
+            add(duration_s)
 
     table = Table("work", "CPU", title="Metrics", box=None)
     table.add_row("a request", f"{best(rounds, requests) / _CALLS * 1e6:.2f} µs")
