@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.status import Code
+from gateway.telemetry.metrics.counting import Accumulator, Accumulators, AddValue, Metric
 from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPT_DURATION,
     ATTEMPT_RECEIVED,
@@ -10,19 +11,20 @@ from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPTS_STARTED,
     WHOLE_CALL_DURATION,
 )
-from gateway.telemetry.metrics.metric import Accumulator, AddValue, CellWriter, Metric
 
 
 class AttemptMetrics:
     """Counts attempts as they begin and end; see `WatchAttempts`."""
 
-    def __init__(self, writer: CellWriter, metrics: Mapping[str, Metric], upstream: str) -> None:
-        self._writer = writer
+    def __init__(
+        self, accumulators: Accumulators, metrics: Mapping[str, Metric], upstream: str
+    ) -> None:
+        self._writer = accumulators.writer
         self._upstream = upstream
         self._started: dict[str, int] = {}
         ended = (metrics[ATTEMPT_DURATION.name], ATTEMPT_SENT, ATTEMPT_RECEIVED)
-        self._ended = _ByCode(writer, ended, upstream)
-        self._calls = _ByCode(writer, [metrics[WHOLE_CALL_DURATION.name]], upstream)
+        self._ended = _ByCode(accumulators, ended, upstream)
+        self._calls = _ByCode(accumulators, [metrics[WHOLE_CALL_DURATION.name]], upstream)
 
     def started(self, rpc_method: str) -> None:
         """Counts an attempt of `package.Service/Method` that begins."""
@@ -49,8 +51,10 @@ class AttemptMetrics:
 class _ByCode:
     """Histograms whose children, by method and code, are created when they are first needed."""
 
-    def __init__(self, writer: CellWriter, metrics: Sequence[Metric], upstream: str) -> None:
-        self._writer = writer
+    def __init__(
+        self, accumulators: Accumulators, metrics: Sequence[Metric], upstream: str
+    ) -> None:
+        self._accumulators = accumulators
         self._metrics = metrics
         self._upstream = upstream
         # Nested: the hash of a tuple costs more.
@@ -64,6 +68,6 @@ class _ByCode:
         found = by_code.get(code)
         if found is None:
             labels = (rpc_method, self._upstream, code.name)
-            found = [self._writer.accumulator(metric, labels) for metric in self._metrics]
+            found = [self._accumulators.of(metric, labels) for metric in self._metrics]
             by_code[code] = found
         return found

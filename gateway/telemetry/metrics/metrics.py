@@ -9,6 +9,15 @@ from gateway.status import Code
 from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
+from gateway.telemetry.metrics.counting import (
+    Accumulators,
+    AddValue,
+    CellWriter,
+    Counter,
+    Hits,
+    Metric,
+    RequestMetrics,
+)
 from gateway.telemetry.metrics.definitions import (
     AUDIT_EVENTS,
     AUTH_FAILURES,
@@ -25,16 +34,8 @@ from gateway.telemetry.metrics.definitions import (
 )
 from gateway.telemetry.metrics.endpoint_metrics import EndpointMetrics
 from gateway.telemetry.metrics.exposition import Exposition
-from gateway.telemetry.metrics.metric import (
-    AddValue,
-    CellWriter,
-    Count,
-    Counter,
-    Hits,
-    Metric,
-)
+from gateway.telemetry.metrics.metric import Count
 from gateway.telemetry.metrics.repeat_metrics import RepeatMetrics
-from gateway.telemetry.metrics.request_metrics import RequestMetrics
 from gateway.telemetry.metrics.store_metrics import StoreMetrics
 from gateway.telemetry.metrics.stream_metrics import StreamMetrics
 
@@ -68,9 +69,11 @@ class Metrics:
         self._metrics = metrics_of(options)
         self._counts_attempts = options.attempts
         self.writer = CellWriter(file)
+        self.accumulators = Accumulators(self.writer)
+        """Count what comes often, or by another thread."""
         self.worker = str(files.worker)
         """The number of this worker, from 1, as the value of a label."""
-        self.requests = RequestMetrics(self.writer, self._metrics, scheme)
+        self.requests = RequestMetrics(self.accumulators, self._metrics, scheme)
         """The observer of ended requests."""
         self.exposition = exposition or Exposition(options, files.shown)
         """The text of these metrics, and of those of the other workers if it has their files."""
@@ -78,7 +81,7 @@ class Metrics:
         if file.was_used:
             file.reset(GAUGES)
             restarts()
-        self.streams = StreamMetrics(self.writer)
+        self.streams = StreamMetrics(self.accumulators)
         """The stage that counts streaming calls."""
 
     def metric(self, metric: Metric) -> Metric:
@@ -106,18 +109,18 @@ class Metrics:
 
         The values must come from the settings or the code, never from a client.
         """
-        return Counter(self.writer, metric).count
+        return Counter(self.accumulators, metric).count
 
     def count_cache(self, cache: "CountedCache") -> None:
         """Lets a cache of calls count its results, ages, changes, evictions and failed look-ups."""
-        cache.count = Counter(self.writer, CACHE_REQUESTS, has_hits=True).count
+        cache.count = Counter(self.accumulators, CACHE_REQUESTS, has_hits=True).count
         cache.count_change = self.by_value(CACHE_CHANGES)
-        writer, age = self.writer, self.metric(CACHE_AGE)
+        accumulators, age = self.accumulators, self.metric(CACHE_AGE)
 
         def hits(values: tuple[str, str]) -> Callable[[float], None]:
-            return Hits(writer, CACHE_REQUESTS, values, age).count
+            return Hits(accumulators, CACHE_REQUESTS, values, age).count
 
-        cache.note_age, cache.hits = writer.adder(age), hits
+        cache.note_age, cache.hits = accumulators.adder(age), hits
         cache.memory.evicted = self.by_value(CACHE_EVICTIONS)
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
@@ -130,7 +133,7 @@ class Metrics:
         metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
 
         def durations(code: Code) -> AddValue:
-            add = self.writer.adder(metric, rpc_method, upstream, code.name, _SYSTEM)
+            add = self.accumulators.adder(metric, rpc_method, upstream, code.name, _SYSTEM)
             if attempts is None:
                 return add
             add_whole = attempts.of_calls(rpc_method, code)
@@ -147,7 +150,7 @@ class Metrics:
         """Returns what counts each attempt of calls to an upstream; None if the settings say so."""
         if not self._counts_attempts:
             return None
-        return AttemptMetrics(self.writer, self._metrics, upstream)
+        return AttemptMetrics(self.accumulators, self._metrics, upstream)
 
     def endpoints(self, upstream: str) -> EndpointMetrics:
         """Returns what counts what becomes of the endpoints of an upstream."""

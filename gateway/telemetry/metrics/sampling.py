@@ -62,7 +62,8 @@ class Sampler:
         self._load = load
         self._census = census
         self._endpoints_at: dict[tuple[str, str], int] = {}
-        self._note_lag = writer.adder(metrics.metric(LOOP_LAG))
+        self._note_lag = metrics.accumulators.adder(metrics.metric(LOOP_LAG))
+        self._flush = metrics.accumulators.flush
         self._active_at = writer.child(ACTIVE_REQUESTS, (scheme,))
         self._connections_at = writer.child(CONNECTIONS, ())
         self._websockets_at = writer.child(WEBSOCKETS, ())
@@ -82,14 +83,14 @@ class Sampler:
         """Ends the sampling, after a last sample."""
         self._timer.cancel()
         self._sample()
-        self._writer.flush()
+        self._flush()
         if self._statm is not None:
             os.close(self._statm)
 
     def _tick(self) -> None:
         now_s = time.monotonic()
         self._note_lag(max(0.0, now_s - self._due_s))
-        self._writer.flush()
+        self._flush()
         self._ticks += 1
         if self._ticks % _TICKS == 0:
             self._sample()

@@ -1,30 +1,31 @@
 """Counts streaming calls in progress, and their messages."""
 
 from collections.abc import AsyncGenerator
+from typing import cast
 
 from gateway.call import Call, Handler, Reply
 from gateway.message_stream import MessageStream, Parts, stream_of
+from gateway.telemetry.metrics.counting import Accumulators, AddValue
 from gateway.telemetry.metrics.definitions import MESSAGES, STREAMS
-from gateway.telemetry.metrics.metric import AddValue, CellWriter
 
 
 class StreamMetrics:
     """The stage next to the back end of every streaming call; counts all methods together."""
 
-    def __init__(self, writer: CellWriter) -> None:
-        self._open = writer.adder(STREAMS)
-        self._sent = writer.adder(MESSAGES, "sent")
-        self._received = writer.adder(MESSAGES, "received")
+    def __init__(self, accumulators: Accumulators) -> None:
+        self._open = accumulators.adder(STREAMS)
+        self._sent = accumulators.adder(MESSAGES, "sent")
+        self._received = accumulators.adder(MESSAGES, "received")
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on; it is counted as open until it ends."""
         self._open(1.0)
         call.on_end(self._ended)
         if call.messages is not None:
-            call.messages = _Counted(call.messages, self._sent).as_generator()
+            call.messages = cast("AsyncGenerator[bytes]", _Counted(call.messages, self._sent))
         reply = await proceed(call)
         if reply.messages is not None:
-            reply.messages = _Counted(reply.messages, self._received).as_generator()
+            reply.messages = cast("AsyncGenerator[bytes]", _Counted(reply.messages, self._received))
         return reply
 
     def _ended(self, _: object) -> None:

@@ -160,7 +160,7 @@ class Http2Channel(CallOwner):
         sender = request if isinstance(request, Sender) else None
         replies = Replies(call, sender, self.over)
         await replies.fetch_first()
-        messages = replies.as_generator()
+        messages = cast("AsyncGenerator[bytes]", replies)
         return Reply(messages=messages, metadata=call.metadata, trailers=call.trailers)
 
     def _begin(

@@ -10,13 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.telemetry.metrics.cells import CellFile
-from gateway.telemetry.metrics.metric import (
-    CellWriter,
-    Kind,
-    Metric,
-    bucket,
-    increase,
-)
+from gateway.telemetry.metrics.counting import Accumulators, CellWriter
+from gateway.telemetry.metrics.metric import Kind, Metric, bucket, increase
 
 EDGES = [0.005, 0.01, 0.5, 1.0, 10.0]
 
@@ -50,7 +45,7 @@ def file() -> Iterator[CellFile]:
 
 
 def test_each_value_is_counted_in_its_bucket(file: CellFile) -> None:
-    times = CellWriter(file).accumulator(TIMES, ())
+    times = Accumulators(CellWriter(file)).of(TIMES, ())
     values = [-1.0, 0.0, *EDGES, *(edge * 1.01 for edge in EDGES), 1e9, 0.0, 0.5, float("inf")]
     random.Random(1).shuffle(values)
     for value in values:
@@ -63,7 +58,7 @@ def test_each_value_is_counted_in_its_bucket(file: CellFile) -> None:
 
 
 def test_the_sum_of_the_values_is_kept(file: CellFile) -> None:
-    sizes = CellWriter(file).accumulator(SIZES, ())
+    sizes = Accumulators(CellWriter(file)).of(SIZES, ())
     for value in (8.0, 0.25, 3.0):
         sizes.add(value)
     file.flush()
@@ -73,7 +68,7 @@ def test_the_sum_of_the_values_is_kept(file: CellFile) -> None:
 
 
 def test_a_counter_takes_amounts(file: CellFile) -> None:
-    add = CellWriter(file).adder(COUNT, "a")
+    add = Accumulators(CellWriter(file)).adder(COUNT, "a")
     add(2.0)
     add(-0.5)
     file.flush()
@@ -83,23 +78,24 @@ def test_a_counter_takes_amounts(file: CellFile) -> None:
 
 def test_what_counts_can_outlive_its_file() -> None:
     file = CellFile()
-    writer = CellWriter(file)
-    at, add, cells = writer.child(SIZES, ()), writer.adder(SIZES), file.cells
+    accumulators = Accumulators(CellWriter(file))
+    add, cells = accumulators.adder(SIZES), file.cells
+    at = accumulators.writer.child(SIZES, ())
     file.close()
     add(2.0)
-    writer.flush()
+    accumulators.flush()
     assert cells[at + 1] == 2.0
 
 
 def test_other_readers_see_what_was_flushed_and_nothing_is_counted_twice(file: CellFile) -> None:
     other = CellFile(os.dup(file._fd))
     for _ in range(2):  # as the generations before and after a reload
-        writer = CellWriter(file)
-        writer.adder(SIZES)(2.0)
-        writer.adder(SIZES)(1.0)
+        accumulators = Accumulators(CellWriter(file))
+        accumulators.adder(SIZES)(2.0)
+        accumulators.adder(SIZES)(1.0)
     assert [cells[1] for _, cells in file.children()] == [6.0]
-    writer.adder(TIMES)(0.5)
-    writer.adder(SIZES)(3.0)
+    accumulators.adder(TIMES)(0.5)
+    accumulators.adder(SIZES)(3.0)
     file.flush()
     file.flush()
     assert [cells[1] for _, cells in other.children()] == [9.0, 0.5]
@@ -107,8 +103,8 @@ def test_other_readers_see_what_was_flushed_and_nothing_is_counted_twice(file: C
 
 
 def test_no_value_is_lost_while_another_thread_flushes(file: CellFile) -> None:
-    writer = CellWriter(file)
-    times, is_over = writer.accumulator(TIMES, ()), threading.Event()
+    accumulators = Accumulators(CellWriter(file))
+    times, is_over = accumulators.of(TIMES, ()), threading.Event()
 
     def flush() -> None:
         while not is_over.is_set():

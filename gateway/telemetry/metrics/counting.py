@@ -1,0 +1,344 @@
+"""Counts in attributes before in cells, and so all ended requests, as their observer."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import Final
+
+from gateway.telemetry.metrics.definitions import (
+    REQUEST_DURATION,
+    REQUEST_SIZE,
+    RESPONSE_SIZE,
+    SPLIT_CALLS,
+)
+from gateway.telemetry.metrics.metric import CellWriter, Metric, Slot, increase
+from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
+from gateway.trace_context import SAMPLED, read_traceparent
+
+# With the types of a metric that it counts.
+__all__ = ["Accumulator", "Accumulators", "AddValue", "CellWriter", "Counter", "Hits", "Metric"]
+__all__ += ["RequestMetrics"]
+
+# The HTTP methods that OpenTelemetry lists. A client could create any number of others.
+_METHODS: Final = frozenset(
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
+)
+_OTHER: Final = "_OTHER"
+_USUAL_VERSION: Final = "1.1"
+_VERSIONS: Final = {"": 1, "1.0": 2, "2": 3, "3": 4}
+"""A number for each other version of HTTP."""
+_GATEWAY: Final = "gateway"
+_UPSTREAM: Final = "upstream"
+_SUM: Final[int] = Slot.SUM
+_BUCKETS: Final[int] = Slot.BUCKETS
+_EXEMPLAR_PERIOD_S: Final = 1.0
+
+AddValue = Callable[[float], None]
+"""Takes a value for a child of a histogram, or an amount for one of a counter."""
+
+
+class Accumulator:
+    """Counts the values of one child until they are added to its cells.
+
+    A cell costs several times as much as an attribute, and each request has several values. Another
+    thread may flush it at the same time: each line below that changes something is one step for
+    both, because neither gives up Python's lock amid it.
+    """
+
+    __slots__ = (
+        *("_above", "_at", "_changed", "_count", "_counts", "_edges", "_is_changed", "_number"),
+        *("_sum", "_up_to", "_used"),
+    )
+
+    def __init__(self, at: int, edges: list[float], changed: "list[Accumulator]") -> None:
+        """Takes the first cell, the upper bounds in rising order, none for a counter, and the list
+        to which it adds itself when there is something to flush."""
+        self._at = at
+        self._edges = edges
+        self._changed = changed
+        self._is_changed = False
+        self._sum = 0.0
+        # The bucket of the last value, its bounds, and what it has counted since it was turned to.
+        self._number = self._count = 0
+        self._above = -inf
+        self._up_to = edges[0] if edges else inf
+        self._counts = [0] * (len(edges) + 1)
+        self._used: list[int] = []
+        """The buckets with a count."""
+
+    def add(self, value: float) -> None:
+        """Adds a value to a histogram, or an amount to a counter."""
+        self._sum += value
+        # A bound belongs to its bucket. Mostly it is that of the value before.
+        if not self._above < value <= self._up_to:
+            self._turn_to(value)
+        self._count += 1
+        if not self._is_changed:
+            self._is_changed = True
+            self._changed.append(self)
+
+    def _turn_to(self, value: float) -> None:
+        """Turns to the bucket of a value, which is mostly near."""
+        self._keep_count()
+        edges, number = self._edges, self._number
+        end = len(edges)
+        while number < end and edges[number] < value:
+            number += 1
+        while number > 0 and value <= edges[number - 1]:
+            number -= 1
+        self._number = number
+        self._above = edges[number - 1] if number else -inf
+        self._up_to = edges[number] if number < end else inf
+
+    def _keep_count(self) -> None:
+        count, number, self._count = self._count, self._number, 0
+        if count:
+            before = self._counts[number]
+            self._counts[number] = before + count
+            if not before:
+                self._used.append(number)
+
+    def flush(self, cells: "memoryview[float]") -> None:
+        """Adds to the cells what was counted."""
+        self._is_changed = False
+        self._keep_count()
+        amount, self._sum = self._sum, 0.0
+        increase(cells, self._at + _SUM, amount)
+        used, self._used = self._used, []
+        for number in used:
+            count, self._counts[number] = self._counts[number], 0
+            if self._edges:
+                increase(cells, self._at + _BUCKETS + number, float(count))
+
+
+class Accumulators:
+    """The accumulators of the children in one file."""
+
+    def __init__(self, writer: CellWriter) -> None:
+        self.writer = writer
+        """Creates the children."""
+        self._cells = writer.file.cells
+        self._by_place: dict[int, Accumulator] = {}
+        self._changed: list[Accumulator] = []
+        self._flushing = threading.Lock()
+        writer.file.flushes.append(self.flush)
+
+    def flush(self) -> None:
+        """Adds to the cells what was counted, but not yet added to them."""
+        with self._flushing:
+            changed = self._changed
+            count = len(changed)
+            for one in changed[:count]:
+                one.flush(self._cells)
+            del changed[:count]  # another thread may have added more
+
+    def of(self, metric: Metric, values: Sequence[str]) -> Accumulator:
+        """Returns what adds to a child, always the same for the same child.
+
+        It reaches the cells by `CellFile.flush`.
+        """
+        at = self.writer.child(metric, values)
+        found = self._by_place.get(at)
+        if found is None:
+            edges = [float(edge) for edge in metric.edges]
+            found = self._by_place[at] = Accumulator(at, edges, self._changed)
+        return found
+
+    def adder(self, metric: Metric, *values: str) -> AddValue:
+        """Returns what adds to the child of a metric with these values of the labels."""
+        return self.of(metric, values).add
+
+
+class Counter:
+    """A counter whose children are created when they are first counted."""
+
+    def __init__(
+        self, accumulators: Accumulators, metric: Metric, *, has_hits: bool = False
+    ) -> None:
+        """With `has_hits`, `Hits` count in the same cells, to which another thread may add them: so
+        both must be added in the same way."""
+        self._accumulators = accumulators
+        self._metric = metric
+        self._has_hits = has_hits
+        self._kept: dict[tuple[str, ...], AddValue] = {}
+
+    def count(self, values: tuple[str, ...]) -> None:
+        """Adds one to the child with these values of the labels."""
+        add = self._kept.get(values)
+        if add is None:
+            add = self._kept[values] = self._adder(values)
+        add(1.0)
+
+    def _adder(self, values: tuple[str, ...]) -> AddValue:
+        accumulators, metric = self._accumulators, self._metric
+        if self._has_hits:
+            return accumulators.adder(metric, *values)
+        writer = accumulators.writer
+        at = writer.child(metric, values)
+        return lambda amount: writer.add(at, amount)
+
+
+class Hits:
+    """A child of a counter whose events have a value each, of which a histogram is kept."""
+
+    def __init__(
+        self,
+        accumulators: Accumulators,
+        counter: Metric,
+        values: tuple[str, ...],
+        histogram: Metric,
+    ) -> None:
+        """Takes the values of the labels of the counter; the histogram has none."""
+        self._number = accumulators.of(counter, values)
+        self._values = accumulators.of(histogram, ())
+
+    def count(self, value: float) -> None:
+        """Adds one to the counter, and a value to the histogram."""
+        self._number.add(1.0)
+        self._values.add(value)
+
+
+class _Children:
+    """The children of one combination of labels."""
+
+    __slots__ = ("duration", "exemplar_at", "noted_s", "request_size", "response_size")
+
+    def __init__(
+        self,
+        duration: Accumulator,
+        request_size: Accumulator,
+        response_size: Accumulator,
+        exemplar_at: int,
+    ) -> None:
+        self.duration = duration
+        self.request_size = request_size
+        self.response_size = response_size
+        self.exemplar_at = exemplar_at
+        """The first cell of the exemplar of the duration."""
+        self.noted_s = 0.0
+        """The time of the last exemplar, in seconds since 1970."""
+
+
+class _Last:
+    """The combination of labels of the last request that was a usual one, and its children."""
+
+    __slots__ = ("children", "code", "method", "route", "status")
+
+    def __init__(self) -> None:
+        self.route = self.method = ""
+        self.status = 0
+        self.code: Code = Code.OK
+        self.children: _Children | None = None
+
+
+class RequestMetrics(CompiledObserver):
+    """Adds each ended request to three histograms: duration, size of the request, of the response.
+
+    The children of a combination of route, method, status and code are looked up once and kept. All
+    calls come from one thread.
+    """
+
+    def __init__(
+        self, accumulators: Accumulators, metrics: Mapping[str, Metric], scheme: str
+    ) -> None:
+        self._accumulators, self._writer = accumulators, accumulators.writer
+        self._metrics = [
+            metrics[one.name] for one in (REQUEST_DURATION, REQUEST_SIZE, RESPONSE_SIZE)
+        ]
+        self._exemplar_at = _BUCKETS + len(self._metrics[0].edges) + 1
+        self._scheme = scheme
+        self._split_calls = metrics[SPLIT_CALLS.name]
+        self._splits: dict[tuple[str, str], int] = {}
+        # By the template of the route, not by its binding: that would keep the schema of each
+        # generation before a reload alive.
+        self._kept: dict[str, dict[str, dict[int, _Children]]] = {}
+        self._last = _Last()
+
+    def ended(self, record: Record) -> None:
+        """Counts one request."""
+        binding, last = record.binding, self._last
+        route = "" if binding is None else binding.rule.template
+        is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
+        # Mostly it is that of the request before: no text is hashed, and no object is made.
+        children = last.children
+        if (
+            children is None
+            or not is_usual
+            or record.status != last.status
+            or record.code is not last.code
+            or route is not last.route
+            or record.method is not last.method
+        ):
+            children = self._find(record, route)
+            if is_usual and record.method in _METHODS:
+                last.route, last.method, last.children = route, record.method, children
+                last.status, last.code = record.status, record.code
+        children.duration.add(record.duration_s)
+        children.request_size.add(float(record.request_bytes))
+        children.response_size.add(float(record.response_bytes))
+        trace = record.trace
+        is_sampled = record.traceparent != "" if trace is None else trace.is_sampled
+        # One in a second is enough: a scraper comes less often.
+        if is_sampled and not 0.0 <= record.at_s - children.noted_s < _EXEMPLAR_PERIOD_S:
+            self._note_exemplar(children, record)
+        if record.split is not None:
+            self._count_split(record.split)
+
+    def _count_split(self, split: tuple[str, str]) -> None:
+        at = self._splits.get(split)
+        if at is None:
+            at = self._splits[split] = self._writer.child(self._split_calls, split)
+        self._writer.add(at)
+
+    def _find(self, record: Record, route: str) -> _Children:
+        # Nested, and with one number for status and code: the hash of a tuple costs more.
+        method, status = record.method, record.status
+        if method not in _METHODS:
+            method = _OTHER
+        outcome = status << 8 | record.code
+        if record.http_version != _USUAL_VERSION:
+            outcome |= _VERSIONS[record.http_version] << 24
+        if status >= 500 and record.back_end_failed:
+            outcome = -outcome
+        by_method = self._kept.get(route)
+        if by_method is None:
+            by_method = self._kept[route] = {}
+        by_outcome = by_method.get(method)
+        if by_outcome is None:
+            by_outcome = by_method[method] = {}
+        children = by_outcome.get(outcome)
+        if children is None:
+            children = by_outcome[outcome] = self._new_children(route, method, record)
+        return children
+
+    def _new_children(self, route: str, method: str, record: Record) -> _Children:
+        status = record.status
+        of_failure = _UPSTREAM if record.back_end_failed else _GATEWAY
+        of_all = (
+            *(route, method, str(status), self._scheme),
+            *(error_type(status, record.code), of_failure if status >= 500 else ""),
+            record.http_version,
+        )
+        of_size = (route, method, self._scheme)
+        duration, request_size, response_size = self._metrics
+        accumulator = self._accumulators.of
+        return _Children(
+            accumulator(duration, of_all),
+            accumulator(request_size, of_size),
+            accumulator(response_size, of_size),
+            self._writer.child(duration, of_all) + self._exemplar_at,
+        )
+
+    def _note_exemplar(self, children: _Children, record: Record) -> None:
+        """Keeps the trace of a sampled request as an example of its duration."""
+        trace = record.trace
+        if trace is not None:
+            digits = trace.trace_id + trace.span_id
+        else:
+            found = read_traceparent(record.traceparent)
+            if found is None or not found.flag_bits & SAMPLED:
+                return
+            digits = found.trace_id + found.span_id
+        ids = bytes.fromhex(digits)
+        children.noted_s = record.at_s
+        self._writer.note_exemplar(children.exemplar_at, record.duration_s, record.at_s, ids)
