@@ -193,7 +193,7 @@ class StreamBackend:
         return request
 
     async def give(self, request: Message, context: Context) -> AsyncIterator[Message]:
-        """Ten bytes in two pieces, or part of them; or a large file."""
+        """Ten bytes in two pieces, or part of them; or a large file, which may never end."""
         say: Any = request
         metadata = dict(context.invocation_metadata() or ())
         sent = [("accept-ranges", "bytes"), ("x-http-content-length", "10")]
@@ -207,7 +207,7 @@ class StreamBackend:
             ]
         if say.topic == "unsized":
             sent = []
-        if say.topic == "large":
+        if say.topic in ("large", "endless"):
             sent, pieces = [], large_pieces()
         await context.send_initial_metadata(tuple(sent))
         for number, piece in enumerate(pieces):
@@ -216,6 +216,8 @@ class StreamBackend:
             if say.topic == "short" and number:
                 return
             yield message_of_body("text/plain" if not number else "", piece)
+        if say.topic == "endless":
+            await asyncio.sleep(30)
         if say.topic == "long":
             yield message_of_body("", b"!")
 

@@ -105,7 +105,7 @@ async def test_a_client_that_reads_late_and_little_gets_all_unchanged(client: Ra
 
 async def test_a_client_that_leaves_amid_a_download_ends_the_call(stage: Stage) -> None:
     async with stage.connected() as client:
-        await client.send("GET /v1/large/give HTTP/1.1\r\nHost: t\r\n\r\n")
+        await client.send("GET /v1/endless/give HTTP/1.1\r\nHost: t\r\n\r\n")
         await until(lambda: stage.backend.running)
     await until(lambda: not stage.backend.running and bool(stage.endings.codes), within_s=1.0)
 
