@@ -140,9 +140,8 @@ def workers(address: str) -> Curve:
     cores = range(os.cpu_count() or 1)
     with ExitStack() as held:
         alone = [_started(address, [core], held) for core in cores]
-        teams = [
-            _started(address, cores[:n], held) for n in sorted({1, 2, len(cores)}) if cores[:n]
-        ]
+        counts = sorted({1, min(2, len(cores)), len(cores)})
+        teams = [_started(address, cores[:count], held) for count in counts]
         turns = []
         for _ in range(_TURNS):
             alone_us = [one.turn([1.0])[1] for one in alone]

@@ -119,6 +119,7 @@ class Accumulators:
         """Creates the children."""
         self._cells = writer.file.cells
         self._by_place: dict[int, Accumulator] = {}
+        self._edges: dict[str, list[float]] = {}
         self._changed: list[Accumulator] = []
         self._flushing = threading.Lock()
         writer.file.flushes.append(self.flush)
@@ -140,7 +141,9 @@ class Accumulators:
         at = self.writer.child(metric, values)
         found = self._by_place.get(at)
         if found is None:
-            edges = [float(edge) for edge in metric.edges]
+            edges = self._edges.get(metric.name)
+            if edges is None:  # all children of a metric share one list: there are thousands
+                edges = self._edges[metric.name] = [float(edge) for edge in metric.edges]
             found = self._by_place[at] = Accumulator(at, edges, self._changed)
         return found
 

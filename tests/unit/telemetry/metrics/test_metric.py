@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import threading
+import tracemalloc
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -33,6 +34,7 @@ def test_a_cell_is_added_to() -> None:
 
 
 SIZES = Metric("sizes", Kind.HISTOGRAM, "Sizes", edges=(1.0, 8.0))
+WIDE = Metric("wide", Kind.HISTOGRAM, "Wide", labels=("kind",), edges=tuple(map(float, range(200))))
 COUNT = Metric("count", Kind.COUNTER, "Count", labels=("kind",))
 TIMES = Metric("times", Kind.HISTOGRAM, "Times", edges=tuple(EDGES))
 
@@ -65,6 +67,20 @@ def test_the_sum_of_the_values_is_kept(file: CellFile) -> None:
     ((_, cells),) = file.children()
     # After the time of creation; then the buckets, and an exemplar.
     assert cells[1:].tolist() == [11.25, 1.0, 2.0, 0.0, *([0.0] * 5)]
+
+
+def test_children_take_little_memory_beside_their_counts(file: CellFile) -> None:
+    accumulators = Accumulators(CellWriter(file))
+    accumulators.of(WIDE, ("0",))
+    tracemalloc.start()
+    try:
+        for number in range(1, 101):
+            accumulators.of(WIDE, (str(number),))
+        each_bytes = tracemalloc.get_traced_memory()[0] / 100
+    finally:
+        tracemalloc.stop()
+    # A count for each bucket, and what there is once for a child; no bounds of its own.
+    assert each_bytes < 8 * len(WIDE.edges) + 1000
 
 
 def test_a_counter_takes_amounts(file: CellFile) -> None:
