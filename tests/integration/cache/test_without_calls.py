@@ -80,7 +80,9 @@ async def test_the_log_has_the_same_line_with_and_without_a_call(
 
     both = (await first(lines, lambda found: len(found) == 5))[-2:]
     for line in both:
-        for name in ("timestamp", "http.server.request.duration", "gateway.request.id"):
+        # As machine code, a stored reply can take less than a microsecond, where the line is cut.
+        assert 0 <= line.pop("http.server.request.duration") < 1
+        for name in ("timestamp", "gateway.request.id"):
             assert line.pop(name)
     assert both[0] == both[1]
     assert both[0]["gateway.cache.result"] == "hit"
