@@ -22,7 +22,7 @@ mod gateway_native {
     #[pymodule_export]
     use crate::reading::{ReadPlans, Reader};
     #[pymodule_export]
-    use crate::traces::{TraceIds, is_usual_tracestate};
+    use crate::traces::{is_usual_tracestate, TraceIds};
     #[pymodule_export]
     use crate::writing::{Plans, Writer};
 

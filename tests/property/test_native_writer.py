@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,18 @@ def pair(
     return one.field(described), other.field(described)
 
 
+def fresh_pair(options: JsonOptions, name: str, most: int = ANY_NUMBER) -> tuple[Write, Write]:
+    """A pair whose native writer has not seen a message yet, so that it takes it for ordered."""
+    native = native_writer(makers(options, most)[0].plans, most, pretty=options.pretty)
+    assert native is not None
+    return pair(options, name, most=most)[0], native.message(find(name))
+
+
+def in_order(name: str, wire: bytes) -> bytes:
+    """The bytes of the same message as a serializer writes them, by number."""
+    return GetMessageClass(find(name)).FromString(wire).SerializePartialToString()
+
+
 def outcome(write: Write, wire: bytes) -> tuple[str, object]:
     """The JSON, or the words of the error."""
     try:
@@ -117,6 +130,89 @@ def test_random_messages_are_written_alike(seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(10):
         check(chance)
+
+
+@seeded
+@given(SEEDS)
+def test_messages_in_order_are_written_alike(seed: int) -> None:
+    chance = random.Random(seed)
+    options, name = chance.choice(OPTIONS), chance.choice(TYPES)
+    wire = b"".join(random_wire(chance, find(name), find) for _ in range(3))
+    ordered = in_order(name, wire)
+    for most in MOST_VALUES:
+        assert_same(fresh_pair(options, name, most), ordered)
+    for _ in range(3):
+        assert_same(fresh_pair(options, name), damaged(chance, ordered))
+    # The first one tells that the others may come in any order.
+    writers = fresh_pair(options, name)
+    for one in (wire, ordered, wire):
+        assert_same(writers, one)
+
+
+NAME = length_delimited(1, b"a")
+ORDERS = {
+    "a number that is taken back": ("rich.Book", b"\x08\x05\x08\x00"),
+    "a number that comes after its zero": ("rich.Book", b"\x08\x00\x08\x05"),
+    "a number that comes again": ("rich.Book", b"\x08\x05\x08\x06"),
+    "an earlier field": ("rich.Plain", b"\x10\x05" + NAME),
+    "an earlier field without a value": ("rich.Plain", b"\x10\x05" + length_delimited(1, b"")),
+    "another member of a oneof": (
+        "rich.Book",
+        length_delimited(31, b"u") + tag(32, 0) + b"\x05" + length_delimited(33, NAME),
+    ),
+    "members of two oneofs": ("rich.Book", length_delimited(31, b"u") + length_delimited(35, b"p")),
+    "a list in two parts": (
+        "rich.Book",
+        (tag(19, 0) + b"\x01" + length_delimited(19, b"\x02\x03") + length_delimited(21, b"t")) * 2,
+    ),
+    "packed and single numbers": (
+        "rich.Book",
+        tag(19, 0) + b"\x01" + length_delimited(19, b"\x02"),
+    ),
+    "a list without items": ("rich.Book", length_delimited(19, b"")),
+    "a list of another field between": (
+        "rich.Book",
+        (length_delimited(21, b"a") + length_delimited(24, b"b")) * 2,
+    ),
+    "a map in two parts": (
+        "rich.Book",
+        (length_delimited(25, NAME) + length_delimited(21, b"t")) * 2,
+    ),
+    "two maps": (
+        "rich.Book",
+        length_delimited(25, NAME) + length_delimited(28, NAME + b"\x10\x05"),
+    ),
+    "a map without entries": ("old.Job", length_delimited(11, NAME + b"\x10\x63")),
+    "a map without entries, then a field": (
+        "old.Job",
+        length_delimited(11, NAME + b"\x10\x63") + tag(100, 0) + b"\x05",
+    ),
+    "an unknown number of a closed enum": ("old.Job", b"\x18\x63\x20\x63\x20\x01\x38\x05"),
+    "a message in two parts": (
+        "rich.Author",
+        length_delimited(3, NAME) + length_delimited(3, b"\x10\x05"),
+    ),
+    "an unknown field": ("rich.Plain", NAME + tag(9, 0) + b"\x05" + b"\x10\x05"),
+    "the end of a group": ("rich.Plain", NAME + b"\x0c"),
+    "messages of another order in a list": (
+        "rich.Shelf",
+        length_delimited(1, b"\x10\x05\x08\x05") + length_delimited(1, b"\x08\x05\x10\x05"),
+    ),
+    "a malformed text": ("rich.Author", length_delimited(1, b"\xff")),
+    "a value without JSON, then malformed bytes": (
+        "rich.Book",
+        length_delimited(43, b"") + length_delimited(59, b"\xff"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_fields_in_another_order_are_written_alike(case: str) -> None:
+    name, wire = ORDERS[case]
+    for options in OPTIONS:
+        writers = fresh_pair(options, name)
+        for _ in range(2):  # the second is not taken for ordered
+            assert_same(writers, wire)
 
 
 def test_an_item_shows_nothing_of_the_one_before() -> None:

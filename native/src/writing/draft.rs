@@ -19,6 +19,8 @@ use super::Fault;
 use crate::text;
 use crate::wire::{self, END_GROUP, MAX_DEPTH};
 
+/// The first memory of a list: most are short, and to grow costs as much as to write an item.
+const FEW_BYTES: usize = 64;
 /// More bytes of a list or map are not kept for the next message.
 const MOST_KEPT: usize = 4096;
 
@@ -194,7 +196,7 @@ impl<'p> Draft<'p> {
             Shape::Map { key, value } => {
                 let (mut from, end) = wire::span(wire, at)?;
                 if !matches!(self.slots[field.slot], Slot::Entries(_)) {
-                    self.slots[field.slot] = Slot::Entries(Box::default());
+                    self.slots[field.slot] = Slot::Entries(Box::new(Entries::new()));
                 }
                 if let Slot::Entries(entries) = &mut self.slots[field.slot] {
                     take_entry(entries, key, value, job, &wire[..end], &mut from, depth)?;
@@ -250,7 +252,7 @@ impl<'p> Draft<'p> {
     fn next_item(&mut self, field: &Field) -> &mut Vec<u8> {
         let slot = &mut self.slots[field.slot];
         if !matches!(slot, Slot::Items(_)) {
-            *slot = Slot::Items(Vec::new());
+            *slot = Slot::Items(Vec::with_capacity(FEW_BYTES));
         }
         match slot {
             Slot::Items(items) => {
@@ -408,7 +410,7 @@ fn read_message<'p>(
 }
 
 /// Reads one entry of a map. A key or value that is missing has its default.
-fn take_entry<'p>(
+pub fn take_entry<'p>(
     entries: &mut Entries,
     key: &MapPart,
     value: &MapValue,

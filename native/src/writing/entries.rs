@@ -12,6 +12,8 @@ const FEW: usize = 8;
 /// Replaced entries are removed when they take more bytes than this, and than the others.
 const MOST_WASTE: usize = 1 << 16;
 const FREE: u32 = u32::MAX;
+/// The first memory of the texts: most maps are small, and to grow costs as much as an entry.
+const FEW_BYTES: usize = 128;
 /// More entries are not kept for another map.
 const MOST_KEPT: usize = 64;
 
@@ -44,6 +46,11 @@ impl Entry {
 }
 
 impl Entries {
+    /// Makes an empty map.
+    pub fn new() -> Entries {
+        Entries { text: Vec::with_capacity(FEW_BYTES), ..Entries::default() }
+    }
+
     /// Returns the place for the text of the next entry, which `put` then ends.
     pub fn place(&mut self) -> &mut Vec<u8> {
         &mut self.text

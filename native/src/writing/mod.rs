@@ -1,5 +1,6 @@
 //! Writes the wire bytes of messages as JSON text, as `gateway/transcoding/json/writing` does.
 
+mod direct;
 mod draft;
 mod entries;
 mod plan;

@@ -1,6 +1,8 @@
 //! The plans by which messages are written: one for each message type, made from the tuples that
 //! `gateway/transcoding/json/writing/native.py` describes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -10,6 +12,8 @@ use crate::{text, wire};
 
 /// Tags below this, of field numbers up to 15, are one byte, and found in an array.
 const FEW_TAGS: usize = 128;
+/// The oneofs that a message in order may have: each has a bit of a word.
+const MOST_ONEOFS: usize = 64;
 
 /// How messages of one type are written.
 pub struct Plan {
@@ -29,6 +33,8 @@ pub struct Plan {
     few: [u8; FEW_TAGS],
     /// The index in `fields` of the other tags, in order.
     others: Vec<(u32, usize)>,
+    /// True if `direct` can write messages of this type, as far as is known.
+    in_order: AtomicBool,
 }
 
 /// The kind of JSON of a message type (protobuf.dev, "ProtoJSON Format").
@@ -134,7 +140,9 @@ impl Plan {
             fields: Vec::with_capacity(tags.len()),
             few: [0; FEW_TAGS],
             others: Vec::new(),
+            in_order: AtomicBool::new(false),
         };
+        plan.in_order = AtomicBool::new(plan.form == Form::Object && are_in_order(oneofs, &tags));
         for (tag, slot, oneof, shape) in tags {
             plan.fields.push(Field { slot, oneof, shape: shape_of(&shape)? });
             match plan.few.get_mut(tag as usize) {
@@ -144,6 +152,18 @@ impl Plan {
         }
         plan.others.sort_unstable();
         Ok(plan)
+    }
+
+    /// True if serializers that write fields by number write them in the order of the members.
+    #[inline]
+    pub fn is_in_order(&self) -> bool {
+        self.in_order.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a message came in another order: the next ones come from the same serializer.
+    #[cold]
+    pub fn came_in_another_order(&self) {
+        self.in_order.store(false, Ordering::Relaxed);
     }
 
     /// Returns the field of a tag that is one byte.
@@ -158,6 +178,14 @@ impl Plan {
         let found = self.others.binary_search_by_key(&tag, |(own, _)| *own);
         found.ok().map(|index| &self.fields[self.others[index].1])
     }
+}
+
+/// True if members are in the order of the numbers of their fields, and none is a group.
+fn are_in_order(oneofs: usize, tags: &Tags<'_>) -> bool {
+    let mut places: Vec<_> = tags.iter().map(|(tag, slot, ..)| (tag >> 3, *slot)).collect();
+    places.sort_unstable();
+    let has_groups = tags.iter().any(|(tag, ..)| tag & 7 == wire::GROUP);
+    oneofs <= MOST_ONEOFS && !has_groups && places.is_sorted_by_key(|(_, slot)| *slot)
 }
 
 fn form_of(name: &str) -> PyResult<Form> {

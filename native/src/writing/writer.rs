@@ -4,13 +4,17 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::direct;
 use super::draft::{Draft, Job};
+use super::plan::Plan;
 use super::plans::Plans;
 use super::Fault;
 use crate::text;
 
 /// Larger messages are written without the interpreter lock: other threads go on.
 const LARGE_BYTES: usize = 64 * 1024;
+/// The bytes of the names of members in most JSON.
+const USUAL_NAMES: usize = 512;
 
 /// Converts the wire bytes of a message to JSON.
 #[pyclass(frozen)]
@@ -60,20 +64,33 @@ impl Writer {
 
 impl Writer {
     fn written(&self, wire: &[u8]) -> Result<Vec<u8>, Fault> {
-        let job = Job::new(self.plans.get(), wire, self.most_values);
-        let mut draft = Draft::new(job.plans.get(self.plan)?, &job)?;
-        draft.read(&job, wire, &mut 0, 0, 0)?;
-        // Most JSON is somewhat longer than its message, and seldom twice as long.
-        let mut out = Vec::with_capacity(wire.len() + wire.len() / 2 + 64);
-        match &self.only {
-            None => draft.write(&job, &mut out)?,
-            Some((member, unset)) => {
-                if !draft.write_only(*member, &job, &mut out)? {
-                    out.extend_from_slice(unset.as_bytes());
-                }
-            }
+        let plans = self.plans.get();
+        let plan = plans.get(self.plan)?;
+        // Most JSON is somewhat longer than its message, and a short one mostly names.
+        let mut out = Vec::with_capacity(wire.len() + wire.len() / 2 + USUAL_NAMES);
+        let is_written = self.only.is_none() && plan.is_in_order() && {
+            let job = Job::new(plans, wire, self.most_values);
+            direct::write(plan, &job, &mut out).is_some()
+        };
+        if !is_written {
+            out.clear();
+            self.draft(plan, &Job::new(plans, wire, self.most_values), &mut out)?;
         }
         Ok(if self.pretty { text::indented(&out) } else { out })
+    }
+
+    fn draft<'p>(&self, plan: &'p Plan, job: &Job<'p>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let mut draft = Draft::new(plan, job)?;
+        draft.read(job, job.wire, &mut 0, 0, 0)?;
+        match &self.only {
+            None => draft.write(job, out),
+            Some((member, unset)) => {
+                if !draft.write_only(*member, job, out)? {
+                    out.extend_from_slice(unset.as_bytes());
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Returns the error of a fault, in the words of the definition.
