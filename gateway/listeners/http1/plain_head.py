@@ -28,8 +28,9 @@ _END: Final = b"\r\n"
 _FIRST_SPACE: Final = 3
 """Where the space after the shortest method is."""
 _MAX_METHOD_BYTES: Final = 6
-_LEAST_LINE: Final = len(b"GET / HTTP/1.1\r\n")
-"""The length of the shortest request line."""
+_VERSION_BYTES: Final = len(_VERSION)
+_LEAST_BYTES: Final = len(b"GET /")
+"""The length of the shortest method and target."""
 _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
 _NO_FORMS: Final[list[HeadForm]] = []
@@ -181,9 +182,11 @@ class PlainHeads:
             # Most ids have the same length in each request. `parse_line` refuses a value that has
             # the end of its line in it, so a wrong guess of the length hides nothing.
             end = at + form.lengths[number]
-            if data[end : end + len(after)] != after:
+            past = end + len(after)
+            if data[end:past] != after:
                 end = data.find(_END, at)
-                if end <= at or data[end : end + len(after)] != after:
+                past = end + len(after)
+                if end <= at or data[end:past] != after:
                     return None
             value = data[at:end]
             line = before[number] if before and before[number].value == value else None
@@ -192,7 +195,7 @@ class PlainHeads:
                 if line is None:
                     return None
             found.append(line)
-            at = end + len(after)
+            at = past
         if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
             return None
         fields = HeaderFields(None, (), None, form, found)
@@ -267,8 +270,8 @@ def _request_line(line: bytes) -> tuple[str, str]:
 
     A target that starts with two slashes could be an authority, so the parser must read it.
     """
-    last = len(line) - len(_VERSION)
-    if len(line) < _LEAST_LINE or line[last:] != _VERSION:
+    last = len(line) - _VERSION_BYTES
+    if last < _LEAST_BYTES or line[last:] != _VERSION:
         return "", ""
     space = _FIRST_SPACE
     while line[space] != _SPACE:
