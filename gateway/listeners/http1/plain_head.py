@@ -280,10 +280,12 @@ def _request_line(line: bytes) -> tuple[str, str]:
         space += 1
     name = line[:space]
     method = "GET" if name == _GET else _METHODS.get(name, "")
-    target = line[space + 1 : last]
-    if not target or target[0] != _SLASH or (len(target) > 1 and target[1] == _SLASH):
+    if not method or space + 1 >= last:  # machine code fails at a slice that ends before its start
         return "", ""
-    if not method or target.translate(_TARGET) != target:
+    target = line[space + 1 : last]
+    if target[0] != _SLASH or (len(target) > 1 and target[1] == _SLASH):
+        return "", ""
+    if target.translate(_TARGET) != target:
         return "", ""
     return method, target.decode("ascii")
 

@@ -172,6 +172,11 @@ async def test_a_request_line_of_any_length_is_read(target: str) -> None:
     assert outcome(knowing(GET), then, GET) == outcome(unknowing(GET), then, GET)
 
 
+async def test_a_request_line_without_a_target_is_refused_by_the_parser() -> None:
+    then = b"DELETE HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert outcome(knowing(GET), then, GET) == outcome(unknowing(GET), then, GET)
+
+
 async def test_a_field_that_ends_where_the_last_request_line_did_is_no_part_of_the_line() -> None:
     then = get("/", "Accept: */*")
     end = GET.index(b"\r\n")
