@@ -5,7 +5,6 @@ from typing import Final
 
 from gateway.call import Handler, Method
 from gateway.exchange.calls import CallFactory, RequestLog
-from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.rest import RestDialect
 from gateway.exchange.dialects.rest_streams import RestStreams
@@ -85,7 +84,7 @@ class Site:
         self.request_log = RequestLog(observers, masks, self.endpoints.unrecorded, traces)
         parts = DialectParts(config, transcoder, calls, rendering, self.request_log)
         self.rest = RestDialect(parts, RestStreams(parts).answer, tagged_methods(policies or {}))
-        self.websocket: Dialect = WebSocketDialect(parts)
+        self.websocket = WebSocketDialect(parts)
         self.speaks_websocket = config.websocket.enabled
         """True if a request can become a WebSocket."""
 

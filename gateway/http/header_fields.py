@@ -79,7 +79,7 @@ class HeaderLine:
     __slots__ = ("_literal", "_rules", "data", "is_id", "name", "text", "value")
 
     def __init__(self, name: HeaderName, data: bytes, value: bytes) -> None:
-        self.name, self.data, self.value = name, data, value
+        self.name, self.data, self.value = name, data, value  # without data in a hole of a form
         self.text = value.decode("ascii")
         self.is_id = False
         """True if it is known to be a well-formed id of the request."""
@@ -156,22 +156,25 @@ class HeadForm:
             return None
         return found[at] if at < len(found) else self._lines[at - len(found)]
 
-    def literals(self, rules: MetadataRules, found: list[HeaderLine]) -> list[bytes] | None:
-        """Returns the metadata of such a head, encoded in parts; None as with a line."""
+    def encode(self, rules: MetadataRules, found: list[HeaderLine], rest: bytes) -> bytes | None:
+        """Returns the metadata of such a head, encoded, and then `rest`; None as with a line."""
         if self._rules is not rules:
             self._blocks = self._between(rules)
             self._rules = rules
         blocks = self._blocks
         if blocks is None:
             return None
+        if not self._sent:  # often what differs is the trace and the id, which the gateway replaces
+            return blocks[0] + rest
         parts = [blocks[0]]
-        for at, number in enumerate(self._sent, 1):
+        for at, number in enumerate(self._sent):
             literal = found[number].literal(rules)
             if literal is None:
                 return None
             parts.append(literal)
-            parts.append(blocks[at])
-        return parts
+            parts.append(blocks[at + 1])
+        parts.append(rest)
+        return b"".join(parts)
 
     def _between(self, rules: MetadataRules) -> list[bytes] | None:
         blocks = [b""]
@@ -326,14 +329,12 @@ class HeaderFields:
         if self.is_parsed:
             return None
         if self.form is None or self._different is None:
-            parts = _literals(self.lines, rules)
+            block = _encoded(self.lines, rules, rest)
         else:
-            parts = self.form.literals(rules, self._different)
-        if parts is None:
-            return None
-        parts.append(rest)
-        self.block, self.block_rules = b"".join(parts), rules
-        return self.block
+            block = self.form.encode(rules, self._different, rest)
+        if block is not None:
+            self.block, self.block_rules = block, rules
+        return block
 
     def _read(self, by_name: Mapping[str, str]) -> None:
         get = by_name.get
@@ -372,14 +373,14 @@ class HeaderFields:
             self.is_conditional = True
 
 
-def _literals(lines: list[HeaderLine], rules: MetadataRules) -> list[bytes] | None:
+def _encoded(lines: list[HeaderLine], rules: MetadataRules, rest: bytes) -> bytes | None:
     parts: list[bytes] = []
     for line in lines:
         literal = line.literal(rules)
         if literal is None:
             return None
         parts.append(literal)
-    return parts
+    return b"".join(parts) + rest
 
 
 def with_whole_lists(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:

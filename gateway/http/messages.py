@@ -164,7 +164,9 @@ class Request:
 
     def __init__(self, method: str, target: str, fields: HeaderFields, peer: str) -> None:
         self.method = method
-        self.path, _, self.query = target.partition("?")
+        self.path, self.query = target, ""
+        if "?" in target:
+            self.path, _, self.query = target.partition("?")
         self.fields = fields
         self.peer = peer
         self.client = peer

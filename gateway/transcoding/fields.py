@@ -1,6 +1,6 @@
 """Resolves dotted field paths on descriptors, and encodes values at them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -184,7 +184,7 @@ def field_encoder(
     return lambda text: enclose(encode(text))
 
 
-def _text_encoder(heads: Sequence[bytes], encode: Encoder) -> Encoder:
+def _text_encoder(heads: list[bytes], encode: Encoder) -> Encoder:
     def encode_text(text: str) -> bytes:
         # Encode a short ASCII string directly: nearly every one is; this avoids two calls.
         if text.isascii() and (size := len(text)) < SHORT:
@@ -194,7 +194,7 @@ def _text_encoder(heads: Sequence[bytes], encode: Encoder) -> Encoder:
     return encode_text
 
 
-def text_heads(path: FieldPath) -> Sequence[bytes] | None:
+def text_heads(path: FieldPath) -> list[bytes] | None:
     """Returns the bytes before a short text of ASCII at `path`, by its length.
 
     None if the field is no string, or not of the message itself.
@@ -205,7 +205,7 @@ def text_heads(path: FieldPath) -> Sequence[bytes] | None:
 
 
 @cache
-def _text_heads(head: bytes) -> Sequence[bytes]:
+def _text_heads(head: bytes) -> list[bytes]:
     """The bytes before a short text, by its length; cached, as most fields share few numbers."""
     return [head + varint(size) for size in range(SHORT)]
 

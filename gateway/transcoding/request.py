@@ -85,7 +85,7 @@ class RequestDecoder:
         self._check_conflict = _conflict_check(binding, raw=self.takes_raw_body)
 
     def decode(
-        self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
+        self, captures: tuple[str, ...], query: str, content_type: str | None, body: bytes
     ) -> bytes:
         """Returns the wire bytes of the request: the body's, then the query's, then the path's.
 
@@ -97,7 +97,7 @@ class RequestDecoder:
             bound = self._bind(query) if query else b""
             if self._infer_mask is not None:
                 self._infer_mask(_NO_MEMBERS, bound)  # refuses an update of nothing
-            return bound + wire
+            return bound + wire if bound else wire
         if self._read is None:
             return self._decode_excess(captures, query, content_type, body)
         if self._is_plain and self._is_raw(content_type):
@@ -116,7 +116,7 @@ class RequestDecoder:
             wire = self._read(body, content_type)
         else:
             raise unsupported(content_type, JSON, PROTOBUF_TYPES[0])
-        path = self._encode_captures(captures)
+        path: Sequence[bytes] = self._encode_captures(captures)
         if self._check_conflict is not None:
             path = self._check_conflict(json, wire, path)
         if self._is_plain:
@@ -124,7 +124,7 @@ class RequestDecoder:
         return b"".join((*self._around(json, wire, query), *path))
 
     def decode_parts(
-        self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
+        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: list[bytes]
     ) -> bytes | list[bytes]:
         """Returns what `decode` returns for a body in parts; one that is raw is not copied, and
         stays in parts."""
@@ -133,14 +133,14 @@ class RequestDecoder:
         return self.decode(captures, query, content_type, b"".join(parts))
 
     def _decode_raw(
-        self, captures: Sequence[str], query: str, content_type: str | None, parts: list[bytes]
+        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: list[bytes]
     ) -> list[bytes]:
         start = self.raw_start(content_type or "", sum(map(len, parts)))
         path = self._encode_captures(captures)
         return [start, *parts, self._bind(query), *path]
 
     def _decode_excess(
-        self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
+        self, captures: tuple[str, ...], query: str, content_type: str | None, body: bytes
     ) -> bytes:
         """Decodes a request whose body has no place in the message."""
         if self.takes_url_encoded(content_type):
@@ -174,7 +174,7 @@ class RequestDecoder:
             and media_type(content_type) == URL_ENCODED
         )
 
-    def decode_url(self, captures: Sequence[str], query: str) -> bytes:
+    def decode_url(self, captures: tuple[str, ...], query: str) -> bytes:
         """Returns the wire bytes of the fields that the URL sets.
 
         Raises:
@@ -186,7 +186,7 @@ class RequestDecoder:
     def decode_form(
         self,
         form: FormFields,
-        captures: Sequence[str],
+        captures: tuple[str, ...],
         query: str,
         fields: Sequence[tuple[str, str]],
     ) -> bytes:
@@ -207,7 +207,7 @@ class RequestDecoder:
         return http_body_start(content_type, size, self._raw_field)
 
     def message_reader(
-        self, captures: Sequence[str], query: str, *, protobuf: bool
+        self, captures: tuple[str, ...], query: str, *, protobuf: bool
     ) -> tuple[bytes, Callable[[bytes], bytes]]:
         """Returns what `decode_url` does, and the reader of one message of a stream.
 
@@ -232,14 +232,14 @@ class RequestDecoder:
 
         return url, read_and_check
 
-    def explain(self, captures: Sequence[str], query: str) -> list[tuple[str, str, str]]:
+    def explain(self, captures: tuple[str, ...], query: str) -> list[tuple[str, str, str]]:
         """Returns each part of the URL that sets a field: its origin, its text, the field path."""
         paths = zip(self.binding.variables, captures, strict=True)
         found = [("path", text, path.text) for path, text in paths]
         bound = self._query.explain(query)
         return found + [(f"query {name}", text, path.text) for name, text, path in bound]
 
-    def _encode_captures(self, captures: Sequence[str]) -> Sequence[bytes]:
+    def _encode_captures(self, captures: tuple[str, ...]) -> list[bytes]:
         parts: list[bytes] = []
         for number, text in enumerate(captures):
             heads, size = self._text_heads[number], len(text)
@@ -302,7 +302,7 @@ class LenientDecoder(RequestDecoder):
     """Ignores what follows the JSON value of a body, by `json.text_after`."""
 
     def decode(
-        self, captures: Sequence[str], query: str, content_type: str | None, body: bytes
+        self, captures: tuple[str, ...], query: str, content_type: str | None, body: bytes
     ) -> bytes:
         """Decodes the whole body first, and then, if that fails, its JSON value alone."""
         try:

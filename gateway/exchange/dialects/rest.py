@@ -8,6 +8,7 @@ from typing import Final
 from gateway.cache.entries import KnownLine, Recalling
 from gateway.call import Link, Method, Reply
 from gateway.exchange.calls import RequestMessage, RouteMatch
+from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
@@ -52,7 +53,7 @@ class StoredRoute:
         return known
 
 
-class RestDialect:
+class RestDialect(Dialect):
     """Matches requests to methods by HTTP method and path, and answers them."""
 
     def __init__(
@@ -66,6 +67,7 @@ class RestDialect:
         Conditions are evaluated for them, or for all replies with a tag if `resources` says so.
         """
         self._transcoder = parts.transcoder
+        self._router = parts.transcoder.router
         self._plans = parts.transcoder.plans
         self._calls = parts.calls
         self._chains = parts.calls.chains
@@ -76,7 +78,6 @@ class RestDialect:
         self._judges_etags = parts.config.resources.has_etags
         self.stored: dict[str, StoredRoute] = {}
         """The routes of paths of stored replies, for the next GETs of them."""
-        self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch | Response:
         """Returns the binding that serves a request, or the failure; see `Dialect.match`."""
@@ -86,7 +87,7 @@ class RestDialect:
         if request.path == "*":
             raise options_answer(_METHODS)
         try:
-            match = self._transcoder.find(request.method, request.path)
+            match = self._router.find(request.method, request.path)
         except StatusError as error:
             if request.method == "OPTIONS" and error.code is not Code.INVALID_ARGUMENT:
                 allowed = self._transcoder.allowed_methods(request.path)
@@ -148,6 +149,10 @@ class RestDialect:
         elif isinstance(pending, Refused):
             return self._rendering.refusal(pending, request)
         return self._answer(request, match, encode, pending)
+
+    def fail(self, error: StatusError, request: Request | None = None) -> Response:
+        """Returns the response for a failure; see `Dialect.fail`."""
+        return self._rendering.failure(error, request)
 
     def recall(
         self, request: Request, route: StoredRoute, now_s: float, below_bytes: int

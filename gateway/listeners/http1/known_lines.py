@@ -95,7 +95,7 @@ class KnownLines:
         known = self._old.get(data)
         if known is None:
             name = self._name(data)
-            known = None if name is None else parse_line(name, data)
+            known = None if name is None else parse_line(name, data[name.start :], data)
             if known is None or not known.name.is_shared or len(data) > _MAX_LINE_BYTES:
                 return known
         if len(self._young) >= _LINES_A_GENERATION:
@@ -130,13 +130,12 @@ KNOWN_LINES: Final = KnownLines()
 """The lines of this process."""
 
 
-def parse_line(name: HeaderName, data: bytes) -> HeaderLine | None:
+def parse_line(name: HeaderName, value: bytes, data: bytes = b"") -> HeaderLine | None:
     """Returns the line of a field, if its value has the plain form; otherwise None.
 
     Plain are visible characters of ASCII, with spaces only between them (RFC 9110 section 5.5).
     `Connection: keep-alive` says nothing in HTTP/1.1 (RFC 9112 section 9.3), so it is plain too.
     """
-    value = data[name.start :]
     if not name.is_plain or not value or value[0] == _SPACE or value[-1] == _SPACE:
         return None
     role = name.role

@@ -15,20 +15,22 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.config.limits import Limits
-from gateway.http.header_fields import CONTENT_LENGTH, HOST, HeaderFields, HeaderLine, HeadForm
+from gateway.http.header_fields import CONTENT_LENGTH, HOST, HeaderLine, HeadForm
+from gateway.http.messages import HeaderFields, Request
 from gateway.listeners.http1.known_lines import KNOWN_LINES, parse_line
 
 _GET: Final = b"GET"
 _METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE")}
-_VERSION: Final = b" HTTP/1.1"
+_VERSION: Final = b" HTTP/1.1\r\n"
 _CR: Final = b"\r"
 _END: Final = b"\r\n"
 """The end of a line."""
 _FIRST_SPACE: Final = 3
 """Where the space after the shortest method is."""
 _MAX_METHOD_BYTES: Final = 6
-_LEAST_LINE: Final = len(b"GET / HTTP/1.1")
-"""The length of the shortest request line."""
+_VERSION_BYTES: Final = len(_VERSION)
+_LEAST_BYTES: Final = len(b"GET /")
+"""The length of the shortest method and target."""
 _MOST_FORMS: Final = 4
 """The most forms that a connection keeps."""
 _NO_FORMS: Final[list[HeadForm]] = []
@@ -56,9 +58,6 @@ _CHARACTERS: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%"
 )
 _TARGET: Final = bytes([b if b in _CHARACTERS else (0 if b else 1) for b in range(256)])
-
-PlainRequest = tuple[str, str, HeaderFields, bytes]
-"""A request: method, target, fields, and the bytes of its body that came with the head."""
 
 
 class PlainMessage:
@@ -88,12 +87,14 @@ class PlainHeads:
         "_found",
         "_head",
         "_limits",
-        "_line",
         "_line_data",
         "_lines",
+        "_method",
         "_most_bytes",
         "_next_form",
+        "_target",
         "_target_bytes",
+        "body_at",
     )
 
     def __init__(self, limits: Limits) -> None:
@@ -101,9 +102,11 @@ class PlainHeads:
         self._target_bytes = limits.url_bytes
         # With all lines shorter than the limit of one, neither limit has to be checked again.
         self._most_bytes = min(limits.header_bytes, limits.headers_total_bytes)
-        self._line: tuple[str, str] | None = None
-        """The method and the target of the last short request line; its bytes are beside it."""
         self._line_data = b""
+        """The last short request line, with its end; its parts are beside it."""
+        self._method = self._target = ""
+        self.body_at = 0
+        """The place of the body in the bytes of the last request."""
         self._fields: HeaderFields | None = None
         self._head = b""
         """The last head after its request line, with the empty line at its end."""
@@ -118,19 +121,26 @@ class PlainHeads:
         self._next_form = 0
         """The number of the form that a new one replaces."""
 
-    def read(self, data: bytes) -> PlainRequest | None:
-        """Returns the request in `data`, if it is plain and alone; its body may be incomplete.
+    def read(self, data: bytes, peer: str) -> Request | None:
+        """Returns the request in `data`, if it is plain and alone, without its body.
 
-        None if the parser has to read it. Call it only while the parser waits for a request.
+        The body may be incomplete. None if the parser has to read the request. Call it only while
+        the parser waits for one.
         """
-        line, start = self._line, len(self._line_data)
-        if line is None or data[:start] != self._line_data:  # clients ask for one thing again
-            start = data.find(_CR) + 2  # for one byte, a search takes half of the time
-            line = _request_line(data, start - 2)
-            if line is None or len(line[1]) > self._target_bytes:
+        method, target, start = self._method, self._target, len(self._line_data)
+        line = data[:start]
+        if not start or line != self._line_data:  # clients ask for one thing again
+            # Most lines have the length of the one before. `_request_line` refuses what has the end
+            # of a line in it, so a wrong guess of the length hides nothing.
+            method, target = _request_line(line)
+            if not method:
+                start = data.find(_CR) + 2  # for one byte, a search takes half of the time
+                line = data[:start]
+                method, target = _request_line(line)
+            if not method or len(target) > self._target_bytes:
                 return None
             if start <= _LINE_BYTES:
-                self._line, self._line_data = line, data[:start]
+                self._line_data, self._method, self._target = line, method, target
         fields = self._fields
         end = start + len(self._head)
         if fields is None or data[start:end] != self._head:  # in a third of the time of startswith
@@ -147,7 +157,8 @@ class PlainHeads:
         # A whole body is not checked again; one that is coming is, when its reading starts.
         if missing < 0 or (length and not missing and not self._allows(length)):
             return None
-        return line[0], line[1], fields, data[end:]
+        self.body_at = end
+        return Request(method, target, fields, peer)
 
     def _formed(self, data: bytes, start: int) -> HeaderFields | None:
         """Returns the fields of a head that has a form of those before; remembers the head."""
@@ -167,23 +178,24 @@ class PlainHeads:
         at = start + len(stretches[0])
         found: list[HeaderLine] = []
         for number, name in enumerate(form.names):
-            value_at, after = at, stretches[number + 1]
+            after = stretches[number + 1]
             # Most ids have the same length in each request. `parse_line` refuses a value that has
             # the end of its line in it, so a wrong guess of the length hides nothing.
-            end = value_at + form.lengths[number]
-            at = end + len(after)
-            if data[end:at] != after:
-                end = data.find(b"\r\n", value_at)
-                at = end + len(after)
-                if end <= value_at or data[end:at] != after:
+            end = at + form.lengths[number]
+            past = end + len(after)
+            if data[end:past] != after:
+                end = data.find(_END, at)
+                past = end + len(after)
+                if end <= at or data[end:past] != after:
                     return None
-            piece = data[value_at - name.start : end]
-            line = before[number] if before and before[number].data == piece else None
+            value = data[at:end]
+            line = before[number] if before and before[number].value == value else None
             if line is None:  # the token and the cookie of a client stay the same for long
-                line = parse_line(name, piece)
+                line = parse_line(name, value)
                 if line is None:
                     return None
             found.append(line)
+            at = past
         if at - 4 - start > self._most_bytes:  # without the end of the last line, and the empty one
             return None
         fields = HeaderFields(None, (), None, form, found)
@@ -235,7 +247,7 @@ class PlainHeads:
                 if was.data == data:
                     line = was
                 elif not was.name.is_shared and data.startswith(was.name.prefix):
-                    line = parse_line(was.name, data)
+                    line = parse_line(was.name, data[was.name.start :], data)
             if line is None:
                 line = KNOWN_LINES.line(data)
                 if line is None:
@@ -253,28 +265,28 @@ class PlainHeads:
         return length <= self._limits.body_bytes and (most is None or length <= most)
 
 
-def _request_line(data: bytes, end: int) -> tuple[str, str] | None:
-    """Returns method and target of the request line that ends at `end`, if it is unambiguous.
+def _request_line(line: bytes) -> tuple[str, str]:
+    """Returns method and target of a request line with its end; empty if it is ambiguous.
 
     A target that starts with two slashes could be an authority, so the parser must read it.
     """
-    if end < _LEAST_LINE or data[end : end + 2] != _END:
-        return None
+    last = len(line) - _VERSION_BYTES
+    if last < _LEAST_BYTES or line[last:] != _VERSION:
+        return "", ""
     space = _FIRST_SPACE
-    while data[space] != _SPACE:
+    while line[space] != _SPACE:
         if space == _MAX_METHOD_BYTES:
-            return None
+            return "", ""
         space += 1
-    name = data[:space]
-    method: str | None = "GET" if name == _GET else _METHODS.get(name)
-    last = end - len(_VERSION)
-    if method is None or last <= space + 1 or data[last:end] != _VERSION:
-        return None
-    target = data[space + 1 : last]
+    name = line[:space]
+    method = "GET" if name == _GET else _METHODS.get(name, "")
+    if not method or space + 1 >= last:  # machine code fails at a slice that ends before its start
+        return "", ""
+    target = line[space + 1 : last]
     if target[0] != _SLASH or (len(target) > 1 and target[1] == _SLASH):
-        return None
+        return "", ""
     if target.translate(_TARGET) != target:
-        return None
+        return "", ""
     return method, target.decode("ascii")
 
 

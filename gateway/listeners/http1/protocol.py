@@ -21,7 +21,7 @@ the queue is full, bytes wait for a later turn, or an upgrade is unanswered. Lin
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from sys import intern
 from typing import Final
 
@@ -169,7 +169,7 @@ class HttpProtocol(ServingConnection):
     def _has_room(self) -> bool:
         return len(self._queue) <= _MAX_PIPELINED
 
-    def _enqueue(self, received: Sequence[ReceivedRequest]) -> None:
+    def _enqueue(self, received: list[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
         self._incoming = received[-1][2]
         if self._closing:
@@ -177,7 +177,7 @@ class HttpProtocol(ServingConnection):
         first = received[0]
         if first[1] is PLAIN_MESSAGE and not self._is_serving and self._answers_at_once(first):
             return
-        self._queue.extend(received)
+        self._queue += received
         if not self._is_serving:
             self._start_serving()
         elif len(self._queue) > _MAX_PIPELINED:
@@ -193,7 +193,7 @@ class HttpProtocol(ServingConnection):
         self._idle_since_s = self._received_s
         return self._respond(message, response, body)
 
-    def _enqueue_within_rate(self, received: Sequence[ReceivedRequest], rate: RequestRate) -> None:
+    def _enqueue_within_rate(self, received: list[ReceivedRequest], rate: RequestRate) -> None:
         """Queues requests up to the rate limit; others are not answered, and end the connection."""
         room = rate.room_for(len(received), self._received_s)
         if room:

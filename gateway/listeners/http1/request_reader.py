@@ -1,7 +1,6 @@
 """Parses the bytes of one connection into requests."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -109,7 +108,7 @@ class RequestReader:
         self.certificate: Any = None
         """The client certificate, if there is one."""
 
-    def read(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+    def read(self, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Returns the requests whose heads are complete, an upgrade flag, and the bytes after it.
 
         The flag is true if the last request asks for another protocol.
@@ -121,42 +120,43 @@ class RequestReader:
             return self.parse(data)
         if self._body is not None:
             return self._fill(self._body, data)
-        plain = self._plain_heads.read(data)
-        if plain is None:
+        request = self._plain_heads.read(data, self.peer)
+        if request is None:
             return self.parse(data)
-        method, target, fields, body = plain
-        request = Request(method, target, fields, self.peer)
         request.certificate = self.certificate
+        fields = request.fields
         length = fields.content_length
+        if not length:
+            return [(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
+        body = data[self._plain_heads.body_at :]
         if len(body) == length:
-            if length:
-                request.body = WholeBody(body)
-            return ((request, PLAIN_MESSAGE, EMPTY_PAYLOAD),), False, b""
+            request.body = WholeBody(body)
+            return [(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
         stream = ArrivingBody(self._connection, self._loop)
         on_read: ReadHook = self._connection.on_body_read
         request.body = IncomingBody(stream, fields, self._limits, on_read)
         self._body, self._stated_bytes = stream, length
         stream.feed_data(body)
-        return ((request, PLAIN_UPLOAD, stream),), False, b""
+        return [(request, PLAIN_UPLOAD, stream)], False, b""
 
-    def _fill(self, body: BodySource, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+    def _fill(self, body: BodySource, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Adds bytes to the body of a plain head, and reads what follows its end."""
         left = self._stated_bytes - body.total_bytes
         size = len(data)
         if size < left:
             body.feed_data(data)
-            return (), False, b""
+            return [], False, b""
         if left:
             self._is_full = False
             body.feed_data(data if size == left else data[:left])
             self._held = data[left:]
             if self._is_full:  # as the parser does: the end is noted when there is room again
-                return (), False, b""
+                return [], False, b""
             data = b""
         data, self._held = self._held + data, b""
         self._body = None
         body.feed_eof()
-        return self.read(data) if data else ((), False, b"")
+        return self.read(data) if data else ([], False, b"")
 
     def pause_reading(self) -> None:
         """Called while bytes are added to a body, if it is full."""
@@ -165,12 +165,12 @@ class RequestReader:
         else:
             self._parser.pause_reading()
 
-    def parse(self, data: bytes) -> tuple[Sequence[ReceivedRequest], bool, bytes]:
+    def parse(self, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Does the work of `read` with the parser alone."""
         self._is_at_rest = False
         if self._failure is not None:
             self._skip(data, self._failure)
-            return (), False, b""
+            return [], False, b""
         if self._parser is None:
             kind: Any = HttpRequestParser  # the one in C has parameters that its types do not list
             limits = self._limits
@@ -186,10 +186,10 @@ class RequestReader:
             messages, is_upgraded, early = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._fail(data, error)
-            return (), False, b""
+            return [], False, b""
         if not messages:
             self._note_unfinished(data)
-            return (), is_upgraded, early
+            return [], is_upgraded, early
         received: list[ReceivedRequest] = []
         for message, body in messages:
             head = framed(message) if message.chunked else message

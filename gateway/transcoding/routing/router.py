@@ -188,10 +188,11 @@ class Router(Generic[T]):
                 segments[-1] = last if verb else segments[-1]
             node = self._start
             for segment in segments:
-                child = node.literals.get(segment)
+                child = node.literals.get(segment) if node.literals else None
                 if node.deep is not None or (child is not None and node.wildcard is not None):
                     is_all = False  # there is another way
-                child = child or node.wildcard
+                if child is None and segment:  # no wildcard matches an empty one
+                    child = node.wildcard
                 if child is None:
                     break
                 node = child
@@ -347,8 +348,9 @@ class Router(Generic[T]):
 
 def _is_plain(path: str) -> bool:
     """True if an absolute path certainly has no escapes, and no segment that is refused."""
-    has_rare = "%" in path or "/." in path or "//" in path or "\0" in path
-    return not has_rare and path.isascii()
+    if "%" in path or "\0" in path or not path.isascii():
+        return False
+    return "." not in path or "/." not in path  # for one character, a search takes a third
 
 
 def _matched(entry: Entry[T], segments: list[str]) -> Match[T]:

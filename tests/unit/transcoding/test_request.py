@@ -27,7 +27,7 @@ def decoder(route: str) -> RequestDecoder:
 def decode(
     route: str, query: str = "", body: bytes = b"", content_type: str | None = JSON
 ) -> bytes:
-    return decoder(route).decode(["books/a"], query, content_type, body)
+    return decoder(route).decode(("books/a",), query, content_type, body)
 
 
 def refused(route: str, query: str = "", body: bytes = b"", content_type: str = JSON) -> Any:
@@ -69,7 +69,7 @@ def test_a_body_can_be_protobuf() -> None:
 def test_a_raw_body_keeps_its_bytes_and_its_media_type() -> None:
     one = decoder(FILE)
     assert one.takes_raw_body
-    upload = parsed("Upload", one.decode(["files/a"], "", "image/png", b"\x89PNG"))
+    upload = parsed("Upload", one.decode(("files/a",), "", "image/png", b"\x89PNG"))
     assert (upload.name, upload.file.content_type, upload.file.data) == (
         "files/a",
         "image/png",
@@ -118,12 +118,12 @@ def test_a_body_may_repeat_what_the_path_says() -> None:
 
 
 def test_a_url_alone_can_be_decoded_for_the_start_of_a_stream() -> None:
-    assert book(decoder(GET).decode_url(["books/a"], "pages=2")).pages == 2
+    assert book(decoder(GET).decode_url(("books/a",), "pages=2")).pages == 2
 
 
 @pytest.mark.parametrize("protobuf", [False, True])
 def test_a_message_of_a_stream_may_not_contradict_the_path(protobuf: bool) -> None:
-    _, read = decoder(ADD).message_reader(["books/a"], "", protobuf=protobuf)
+    _, read = decoder(ADD).message_reader(("books/a",), "", protobuf=protobuf)
 
     def payload(name: str) -> bytes:
         return wire("Book", name=name) if protobuf else json.dumps({"name": name}).encode()
@@ -135,7 +135,7 @@ def test_a_message_of_a_stream_may_not_contradict_the_path(protobuf: bool) -> No
 
 
 def test_the_parts_of_a_url_are_explained_by_their_fields() -> None:
-    assert decoder(PATCH).explain(["books/a"], "dryRun=true") == [
+    assert decoder(PATCH).explain(("books/a",), "dryRun=true") == [
         ("path", "books/a", "name"),
         ("query dryRun", "true", "dry_run"),
     ]

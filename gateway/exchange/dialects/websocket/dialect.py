@@ -4,6 +4,7 @@ from functools import cache, partial
 from operator import attrgetter
 from typing import Final
 
+from gateway.exchange.dialects.dialect import Dialect
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
@@ -16,7 +17,7 @@ from gateway.transcoding.media import JSON, PROTOBUF_TYPES, Code, StatusError, i
 _streams: Final = attrgetter("method.streams")
 
 
-class WebSocketDialect:
+class WebSocketDialect(Dialect):
     """Opens a WebSocket for the streaming call that a request's path selects."""
 
     def __init__(self, parts: DialectParts) -> None:
@@ -27,7 +28,7 @@ class WebSocketDialect:
         self._ok_text = parts.transcoder.encode_status(StatusError(Code.OK, ""))
         self._calls = parts.calls
         self._log = parts.log
-        self.fail = parts.rendering.failure
+        self._rendering = parts.rendering
 
     def match(self, request: Request) -> RouteMatch:
         """Returns a binding of a streaming method on the request's path: of GET first, then any.
@@ -45,6 +46,10 @@ class WebSocketDialect:
             name = match.target.method.name
             raise invalid_argument("", f"{name} does not stream: call it without a WebSocket")
         return match
+
+    def fail(self, error: StatusError, request: Request | None = None) -> Response:
+        """Returns the response for a failure, as it is for REST."""
+        return self._rendering.failure(error, request)
 
     async def answer(self, request: Request, match: RouteMatch, started_s: float) -> Response:
         """Returns the response that opens a WebSocket, after every guard has admitted the call.

@@ -165,6 +165,27 @@ async def test_a_long_request_line_is_not_kept() -> None:
     assert reader._plain_heads._line_data == GET[: GET.index(b"\n") + 1]
 
 
+@pytest.mark.parametrize("target", ["/", "/v1/items/b?text=c", "/v1/items/abc?text=d", "/v1/other"])
+async def test_a_request_line_of_any_length_is_read(target: str) -> None:
+    then = get(target, "Accept: */*", "User-Agent: probe/1.0", "Cookie: a=b")
+    assert is_plain(knowing(GET), then)
+    assert outcome(knowing(GET), then, GET) == outcome(unknowing(GET), then, GET)
+
+
+async def test_a_request_line_without_a_target_is_refused_by_the_parser() -> None:
+    then = b"DELETE HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert outcome(knowing(GET), then, GET) == outcome(unknowing(GET), then, GET)
+
+
+async def test_a_field_that_ends_where_the_last_request_line_did_is_no_part_of_the_line() -> None:
+    then = get("/", "Accept: */*")
+    end = GET.index(b"\r\n")
+    then = then.replace(b"\r\n", b"\r\nX: " + b"a" * (end - then.index(b"\r\n") - 5) + b"\r\n", 1)
+    assert then[end : end + 2] == b"\r\n"
+    assert is_plain(knowing(GET), then)
+    assert outcome(knowing(GET), then, GET) == outcome(unknowing(GET), then, GET)
+
+
 async def test_the_second_half_of_a_head_is_never_a_request() -> None:
     # What was looked at in two pieces could be two requests, or one whose field names the other.
     reader = knowing(GET)
