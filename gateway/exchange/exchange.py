@@ -81,7 +81,7 @@ class Exchange(Responder):
                 response = site.rest.fail(_failure(request, error), request)
             if not self._add_headers(site, request, response):
                 response = _bare_error(site.rest, request)
-        status, sent = response.status, 0 if response.status == 204 else len(response.body)
+        status, sent = response.status, 0 if response.status == 204 else response.body_bytes
         site.request_log.note(request, route.match, status, response.code, sent, started_s)
         return response
 
@@ -105,7 +105,7 @@ class Exchange(Responder):
                 response = begun if isinstance(begun, Response) else await begun
             code = response.code if response.is_failure else _OK
             if not response.is_failure and response.upgrade is None:
-                if len(response.body) >= site.compressed_from_bytes and response.status != 304:
+                if response.body_bytes >= site.compressed_from_bytes and response.status != 304:
                     await compress(response, request.fields.accept_encoding, site.compression)
                 if response.form is None or not _repeats(site, request, response, response.form):
                     site.rendering.describe(request, match, response)
@@ -123,7 +123,7 @@ class Exchange(Responder):
             site.request_log.note(request, match, 499, code, 0, started_s)
             raise gone
         if not continues:  # a stream or a WebSocket is recorded when it ends
-            sent = 0 if request.method == "HEAD" or response.status == 204 else len(response.body)
+            sent = 0 if request.method == "HEAD" or response.status == 204 else response.body_bytes
             site.request_log.note(request, match, response.status, response.code, sent, started_s)
         return response
 

@@ -30,6 +30,8 @@ from gateway.transcoding.transcoder import Config, RouteMatch, Transcoder
 
 logger = logging.getLogger("gateway")
 
+_LARGE_BYTES: Final = 64 * 1024
+"""The size above which a raw body is not copied out of its message."""
 _BY_ACCEPT: Final = ("Vary", "Accept")
 _BY_CODING: Final = ("Vary", "Accept-Encoding")
 # A constant, because looking up an enum member takes as long as a small function call.
@@ -56,12 +58,17 @@ class Rendering:
             StatusError: the reply cannot be encoded, or is larger than `limits.response_bytes`.
         """
         own_headers: Sequence[tuple[str, str]] = ()
+        part: memoryview | None = None
         if encode.write is not None:  # the usual case, which needs no payload
             body, content_type = encode.write(reply.message), encode.content_type
         else:
-            payload = encode(reply.message)
+            large = encode.large(reply.message) if len(reply.message) > _LARGE_BYTES else None
+            if large is None:
+                payload = encode(reply.message)
+            else:
+                payload, part = large
             body, content_type, own_headers = payload.body, payload.content_type, payload.headers
-        if len(body) > self._limit_bytes:
+        if (len(body) if part is None else len(part)) > self._limit_bytes:
             raise StatusError(
                 Code.RESOURCE_EXHAUSTED,
                 f"the response is larger than {self._limit_bytes} bytes",
@@ -71,6 +78,7 @@ class Rendering:
             return Response(200, [], body, content_type)
         response = self.head(reply.metadata, content_type)
         response.body = body
+        response.part = part
         response.headers += own_headers
         if reply.trailers:
             response.trailers = self._rules.to_trailers(reply.trailers)

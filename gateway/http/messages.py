@@ -137,29 +137,10 @@ class Request:
     """
 
     __slots__ = (
-        "attempts",
-        "back_end_failed",
-        "body",
-        "body_bytes",
-        "cache_result",
-        "certificate",
-        "client",
-        "deadline_s",
-        "fields",
-        "first_byte_s",
-        "http_version",
-        "id",
-        "interruption",
-        "method",
-        "open_call",
-        "own_headers",
-        "path",
-        "peer",
-        "principal",
-        "query",
-        "split",
-        "trace",
-        "wants_websocket",
+        *("attempts", "back_end_failed", "body", "body_bytes", "cache_result", "certificate"),
+        *("client", "deadline_s", "fields", "first_byte_s", "http_version", "id", "interruption"),
+        *("method", "open_call", "own_headers", "path", "peer", "principal", "query", "split"),
+        *("trace", "wants_websocket"),
     )
 
     def __init__(self, method: str, target: str, fields: HeaderFields, peer: str) -> None:
@@ -222,7 +203,7 @@ class ResponseForm:
             reply.message, metadata=reply.metadata.copy(), trailers=reply.trailers.copy()
         )
         self._response = _copy(response)
-        self.body_bytes = len(response.body)
+        self.body_bytes = response.body_bytes
         """The size of the body, not compressed."""
         self.gzipped = b""
         """The body in gzip; empty if nobody has asked for it yet, or it is not kept."""
@@ -295,8 +276,8 @@ class Response:
     """
 
     __slots__ = (
-        *("body", "code", "content_type", "date", "fixed", "form", "headers", "is_failure"),
-        *("sent", "status", "stream", "trailers", "upgrade"),
+        *("_body", "code", "content_type", "date", "fixed", "form", "headers", "is_failure"),
+        *("part", "sent", "status", "stream", "trailers", "upgrade"),
     )
 
     def __init__(
@@ -309,9 +290,10 @@ class Response:
         code: Code = _OK,
         trailers: Headers | None = None,
     ) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
+        self.status, self.headers = status, headers
+        self._body = body
+        self.part: memoryview | None = None
+        """The body as a part of the message it came in; None for one of its own."""
         self.content_type = content_type
         self.code = code
         self.is_failure = False
@@ -328,6 +310,23 @@ class Response:
         self.stream: BodyStream | None = None
         self.upgrade: Takeover | None = None
         """The protocol that takes over the connection, if the response opens a WebSocket."""
+
+    @property
+    def body(self) -> bytes:
+        """The body; one that is part of a message is copied out of it."""
+        if self.part is not None:
+            self.body = bytes(self.part)
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        """Replaces the body."""
+        self._body, self.part = body, None
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of the body."""
+        return len(self._body) if self.part is None else len(self.part)
 
     def state(self, own: Headers) -> None:
         """Adds headers of the gateway and removes those of a back end with the same names.

@@ -20,7 +20,7 @@ from gateway.http2.headers import (
 )
 from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.outgoing import Outgoing
-from gateway.http2.stream import CONNECTION_WINDOW, PART_BYTES, Stream
+from gateway.http2.stream import CONNECTION_WINDOW, Stream
 
 _UNLIMITED: Final = 2**31
 _BLOCK_BYTES_A_FRAME: Final = 64
@@ -82,18 +82,14 @@ class Connection(Outgoing):
             self._skip_bytes -= skipped
             data = data[skipped:]
         try:
-            if not self._buffer:
-                self._receive(data, 0)
-                return
-            for buffer, at in incoming.stretches(self._buffer, data):
-                self._receive(buffer, at)
+            self._receive(self._buffer + data if self._buffer else data)
         except ConnectionFailed as failure:
             self.output.append(frames.goaway(failure.code))
             self.lost()
             raise
 
-    def _receive(self, buffer: bytes, at: int) -> None:
-        end = len(buffer)
+    def _receive(self, buffer: bytes) -> None:
+        at, end = 0, len(buffer)
         self.has_more = False
         while end - at >= frames.HEAD_BYTES:
             self._work -= 1
@@ -118,11 +114,10 @@ class Connection(Outgoing):
                 self._on_too_large(kind, flags, stream_id, length)
                 self._skip_bytes = max(0, at - end)
                 continue
-            if kind == frames.DATA:
-                at = self._on_run(buffer, start, at, flags, stream_id)
-                continue
             payload = buffer[start:at]
-            if kind == frames.HEADERS and flags == frames.END_HEADERS:
+            if kind == frames.DATA:
+                self._on_data(flags, stream_id, payload)
+            elif kind == frames.HEADERS and flags == frames.END_HEADERS:
                 over = self._on_whole(buffer, start, at, stream_id, payload)
                 if over:
                     at = over
@@ -203,43 +198,6 @@ class Connection(Outgoing):
             stream.on_data(payload, ended=False)
         else:
             self._note_idle()
-
-    def _on_run(self, buffer: bytes, start: int, at: int, flags: int, stream_id: int) -> int:
-        """Takes a frame with data, and those of its stream that follow it; returns their end.
-
-        Each does what it does alone, but large ones are not copied, and what they take from the
-        connection's window is counted once: the window of a stream is a small part of it.
-        """
-        if flags or not incoming.more_data(buffer, start, at):
-            self._on_data(flags, stream_id, buffer[start:at])
-            return at
-        stream = self.streams.get(stream_id)
-        view = memoryview(buffer)
-        first, taken, count, is_left = start, 0, 0, True
-        while stream is not None and 0 < at - start <= stream.room:
-            size = at - start
-            stream.room -= size
-            taken += size
-            count += 1
-            if size < PART_BYTES:
-                stream.on_data(buffer[start:at], ended=False)
-            else:
-                stream.on_part(view[start:at])
-            over = incoming.more_data(buffer, first, at)
-            if not over or self._work <= 0 or self.streams.get(stream_id) is not stream:
-                is_left = False
-                break
-            self._work -= 1
-            start, at = at + frames.HEAD_BYTES, over
-        if stream is not None and count:
-            self._room -= taken
-            if self._room <= CONNECTION_WINDOW // 2:
-                self._make_room()
-            self._useful_frames += count
-            stream.on_parts_end()
-        if is_left:  # it is empty, or too much, or of a stream that is over
-            self._on_data(0, stream_id, buffer[start:at])
-        return at
 
     def _on_too_large(self, kind: int, flags: int, stream_id: int, size: int) -> None:
         """Fails the stream of a frame over our SETTINGS_MAX_FRAME_SIZE, if it is DATA.

@@ -14,8 +14,6 @@ _MAX_SETTINGS: Final = 32
 """The most entries of one SETTINGS frame; RFC 9113 and its extensions define about ten."""
 # How gRPC servers object to keepalive that is too eager (gRFC A8).
 _TOO_MANY_PINGS: Final = ErrorCode.ENHANCE_YOUR_CALM.to_bytes(4, "big") + b"too_many_pings"
-_MUCH_BYTES: Final = 4 * frames.DEFAULT_FRAME_SIZE
-"""The size from which data is not copied to join what came before."""
 
 MISSING: Mapping[int, str] = {
     frames.SETTINGS: "no HTTP/2 server preface",
@@ -42,20 +40,6 @@ _BOUNDS: Mapping[int, tuple[int, int, ErrorCode]] = {
     frames.INITIAL_WINDOW_SIZE: (0, frames.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
     frames.MAX_FRAME_SIZE: (frames.DEFAULT_FRAME_SIZE, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
 }
-
-
-def stretches(begun: bytes, data: bytes) -> list[tuple[bytes, int]]:
-    """The bytes that have come, and where to begin in them; `begun` are those before `data`.
-
-    If there is much data, only the frame that has begun is joined, and is a stretch of its own.
-    """
-    if not begun:
-        return [(data, 0)]
-    if len(data) > _MUCH_BYTES and len(begun) >= frames.HEAD_BYTES:
-        missing = frames.HEAD_BYTES + int.from_bytes(begun[:3], "big") - len(begun)
-        if 0 < missing <= len(data):  # otherwise whole frames wait, which were put off
-            return [(begun + data[:missing], 0), (data, missing)]
-    return [(begun + data, 0)]
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
@@ -114,18 +98,6 @@ def whole_reply(buffer: bytes, at: int, stream_id: bytes) -> tuple[int, int] | N
     length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
     over = ends + HEAD_BYTES + length
     return (ends, over) if over <= len(buffer) else None
-
-
-def more_data(buffer: bytes, start: int, at: int) -> int:
-    """The end of a whole frame at `at` whose head is that before `start`, but for its length.
-
-    0 if there is none.
-    """
-    if buffer[at + 3 : at + HEAD_BYTES] != buffer[start - 6 : start]:
-        return 0
-    length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    over = at + HEAD_BYTES + length
-    return over if length <= frames.DEFAULT_FRAME_SIZE and over <= len(buffer) else 0
 
 
 def unpadded(payload: bytes) -> bytes:

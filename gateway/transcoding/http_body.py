@@ -53,6 +53,17 @@ def read_http_body(wire: bytes) -> Payload:
     return Payload(data, stated, _NO_SNIFFING)
 
 
+def read_large(wire: bytes) -> tuple[Payload, memoryview] | None:
+    """Returns the payload of an HttpBody without its data, and that without a copy.
+
+    None if the HttpBody is not as libraries write it.
+    """
+    usual = _usual_start(wire)
+    if usual is None:
+        return None
+    return Payload(b"", usual[0], _NO_SNIFFING), memoryview(wire)[usual[1] :]
+
+
 def view_of_data(wire: bytes) -> memoryview | None:
     """Returns the data of an HttpBody without a copy; None if it is not as libraries write it."""
     usual = _usual_start(wire)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import Binding
-from gateway.transcoding.http_body import is_http_body, read_http_body, view_of_data
+from gateway.transcoding.http_body import is_http_body, read_http_body, read_large, view_of_data
 from gateway.transcoding.json.codec import Codec
 from gateway.transcoding.media import JSON, Code, Payload, StatusError
 from gateway.transcoding.selections import Selection, members_of, read_selection
@@ -31,6 +31,10 @@ class Encoder:
         """Returns the body as a part of the message; None if it is made anew."""
         return None
 
+    def large(self, wire: bytes) -> tuple[Payload, memoryview] | None:  # noqa: ARG002 - as `view`
+        """Returns the payload without its body, and that as a part of the message; None if made."""
+        return None
+
 
 class RawEncoder(Encoder):
     """Sends a google.api.HttpBody as it is; it is a field of the reply, or all of it."""
@@ -48,6 +52,10 @@ class RawEncoder(Encoder):
     def view(self, wire: bytes) -> memoryview | None:
         """Returns the body as a part of the message, if that is as libraries write it."""
         return view_of_data(wire) if self._number is None else None
+
+    def large(self, wire: bytes) -> tuple[Payload, memoryview] | None:
+        """Returns the payload without its body, and that as a part of the message, as `view`."""
+        return read_large(wire) if self._number is None else None
 
 
 def response_encoder(binding: Binding, codec: Codec, chosen: str | None = None) -> Encoder:

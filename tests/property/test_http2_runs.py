@@ -1,4 +1,7 @@
-"""Frames that come at once do what the same frames do one by one, wherever the reads are cut."""
+"""Frames that come at once do what the same frames do one by one, wherever the reads are cut.
+
+What comes in large pieces is in memory that is used again.
+"""
 
 import asyncio
 import random
@@ -7,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.http2.incoming import ConnectionFailed
+from gateway.http2.lent import MUCH_BYTES, LentConnection
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.http2.streaming_call import StreamingCall
 from gateway.upstream.channels.large_replies import LargeReplies
@@ -62,6 +66,16 @@ def mixed(chance: random.Random, *streams: list[bytes]) -> list[bytes]:
     return mixed
 
 
+def give(connection: LentConnection, piece: bytes, work: int) -> None:
+    """Lets a connection take what came, as its socket does; large pieces are only lent."""
+    if len(piece) < MUCH_BYTES:
+        connection.receive(piece, work)
+        return
+    memory = bytearray(piece)
+    connection.receive_lent(memoryview(memory), work)
+    memory[:] = bytes(len(memory))
+
+
 def taken(pieces: list[bytes], work: int) -> tuple[Any, ...]:
     """The state of a connection and of its two calls after it was given these pieces."""
     socket = Http2Socket(asyncio.get_running_loop(), lambda _: None)
@@ -75,7 +89,7 @@ def taken(pieces: list[bytes], work: int) -> tuple[Any, ...]:
     failure = ""
     try:
         for piece in (peer.settings(), *pieces):
-            connection.receive(piece, work)
+            give(connection, piece, work)
             while connection.has_more:
                 connection.receive(b"", work)
     except ConnectionFailed as error:

@@ -219,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
             self.data_received(b"")
         self._start_reading()
 
-    def send(self, head: bytes, body: bytes, *, is_last: bool) -> None:
+    def send(self, head: bytes, body: bytes | memoryview, *, is_last: bool) -> None:
         """Sends a response at the end of this turn of the loop; at once if it is large or last."""
         if self.transport is None:
             return

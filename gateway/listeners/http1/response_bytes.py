@@ -27,7 +27,7 @@ def http_date() -> str:
 
 def response_bytes(
     response: Response, date: str, connection: str, *, head_only: bool, with_trailers: bool
-) -> tuple[bytes, bytes]:
+) -> tuple[bytes, bytes | memoryview]:
     """Returns head and body; `connection` is the value of that header, or "" to omit it."""
     status = response.status
     line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
@@ -44,10 +44,10 @@ def response_bytes(
     if with_trailers and response.trailers and not head_only:
         names = ", ".join(dict.fromkeys([name for name, _ in response.trailers]))
         framing = f"Transfer-Encoding: chunked\r\nTrailer: {names}\r\n"
-        body = _chunks(response.body, response.trailers)
+        body: bytes | memoryview = _chunks(response.body, response.trailers)
     else:
-        framing = f"Content-Length: {len(response.body)}\r\n"
-        body = b"" if head_only else response.body
+        framing = f"Content-Length: {response.body_bytes}\r\n"
+        body = b"" if head_only else response.part or response.body
     head = f"{line}Date: {response.date or date}\r\n{kind}{framing}{fields}\r\n"
     return head.encode("latin-1"), body
 
@@ -57,14 +57,17 @@ def plain_response(response: Response, date: str) -> bytes | None:
 
     The connection stays open. Returns None for a response that has more than a usual one.
     """
-    kind, body, status = response.content_type, response.body, response.status
+    kind, status = response.content_type, response.status
     if status == 200:
         start = _OK_DATE
     elif status in _WITHOUT_CONTENT or status not in _STATUS_LINES:
         return None
     else:
         start = f"{_STATUS_LINES[status]}Date: "
-    if response.trailers or len(body) > MAX_JOINED_BYTES:
+    if response.trailers or response.part is not None:
+        return None
+    body = response.body
+    if len(body) > MAX_JOINED_BYTES:
         return None
     date = response.date or date
     if response.sent is not None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.status import UnreadableReplyError
-from gateway.transcoding.http_body import read_http_body, view_of_data, write_http_body
+from gateway.transcoding.http_body import read_http_body, read_large, view_of_data, write_http_body
 from gateway.transcoding.media import OCTET_STREAM
 
 SIZES = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]
@@ -28,8 +28,13 @@ def test_a_body_of_any_size_comes_back_as_it_was_written(content_type: str, size
     assert (body.content_type, len(body.data)) == (content_type, size)
     payload = read_http_body(wire)
     assert (payload.content_type, payload.body) == read_by_the_library(wire)
-    view = view_of_data(wire)
+    view, large = view_of_data(wire), read_large(wire)
     assert view is None or view == payload.body
+    if large is not None:
+        head, data = large
+        assert (head.content_type, head.headers) == (payload.content_type, payload.headers)
+        assert data == payload.body
+    assert (view is None) == (large is None)
 
 
 pieces = st.sampled_from(

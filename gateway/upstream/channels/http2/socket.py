@@ -1,15 +1,16 @@
 """Connects an asyncio transport and the HTTP/2 state machine."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Final, cast
 
-from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import MAX_HEADER_BYTES
 from gateway.http2.incoming import ConnectionFailed
+from gateway.http2.lent import MUCH_BYTES, LentConnection
 from gateway.upstream.channels.http2.headers import ResponseDecoder
 from gateway.upstream.watched_connections import SHUT_DOWN
 
@@ -24,6 +25,10 @@ _PROBE_S: Final = 1.0
 _PROBE_WITH_CALLS_S: Final = 300.0
 """Seconds of silence before a connection with calls is pinged: gRPC servers object to pings more
 often than every five minutes (gRFC A8), except for one after each answer."""
+_READ_BYTES: Final = 256 * 1024
+"""The most bytes that one read brings."""
+
+_of_thread: Final = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Keepalive:
     timeout_s: float
 
 
-class Http2Socket(asyncio.Protocol):
+class Http2Socket(asyncio.BufferedProtocol):
     """Feeds a `Connection`, and writes its output once in each turn of the loop.
 
     `on_change` is called when there may be more, or no more, room for calls. After `probe_after_s`
@@ -50,7 +55,7 @@ class Http2Socket(asyncio.Protocol):
         probe_after_s: float | None = None,
     ) -> None:
         self.loop = loop
-        self.connection = Connection(ResponseDecoder(header_bytes), loop.time)
+        self.connection = LentConnection(ResponseDecoder(header_bytes), loop.time)
         self.greeted: asyncio.Future[None] = loop.create_future()
         """Done once the peer has sent its first settings; fails if the connection ends before."""
         self.lost = False
@@ -64,6 +69,7 @@ class Http2Socket(asyncio.Protocol):
         self._on_change = on_change
         self._keepalive = keepalive
         self._transport: asyncio.Transport | None = None
+        self._memory = _memory_of_thread()
         self._flush_is_due = False
         self._paused = False
         self._is_secured = False
@@ -111,20 +117,28 @@ class Http2Socket(asyncio.Protocol):
         if self._keepalive is not None:
             self._timer = self.loop.call_later(self._keepalive.after_s, self._check_peer)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """The memory for the next bytes, which all connections of a thread share."""
+        return self._memory
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Passes bytes on; a peer that breaks the protocol gets a GOAWAY, and is closed."""
         self._heard = True
         self._heard_at_s = self._began_s = self.loop.time()
-        self._take(data)
+        lent = self._memory[:nbytes]
+        self._take(lent if nbytes >= MUCH_BYTES else bytes(lent))
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
             self._on_change(self)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         connection = self.connection
         try:
-            connection.receive(data, _WORK_A_TURN)
+            if isinstance(data, bytes):
+                connection.receive(data, _WORK_A_TURN)
+            else:
+                connection.receive_lent(data, _WORK_A_TURN)
         except ConnectionFailed as failure:
             self.failure = f"{failure} ({failure.code.name})"
             self._close(failure)
@@ -310,6 +324,14 @@ class Http2Socket(asyncio.Protocol):
             self.flush()
             wait_s = self._keepalive.timeout_s
         self._timer = self.loop.call_later(wait_s, self._check_peer)
+
+
+def _memory_of_thread() -> memoryview:
+    """The memory into which the connections of this thread read, one after the other."""
+    found: memoryview | None = getattr(_of_thread, "memory", None)
+    if found is None:
+        found = _of_thread.memory = memoryview(bytearray(_READ_BYTES))
+    return found
 
 
 def _written(name: object) -> str:

@@ -34,6 +34,24 @@ def test_head_and_body_follow_each_other() -> None:
     )
 
 
+@pytest.mark.parametrize("trailers", [None, [("x-a", "1")]])
+def test_a_body_that_is_part_of_a_message_is_sent_as_if_it_were_alone(
+    trailers: Headers | None,
+) -> None:
+    body = b"a" * 70_000
+    part = Response(200, [], b"", JSON, trailers=trailers)
+    part.part = memoryview(b"head" + body)[4:]
+    alone = Response(200, [], body, JSON, trailers=trailers)
+    assert plain_response(part, DATE) is None
+    for head_only in (True, False):
+        sent = written(part, head_only=head_only, with_trailers=True)
+        assert sent == written(alone, head_only=head_only, with_trailers=True)
+    assert part.body_bytes == 70_000
+    assert part.body == body
+    part.body = b"{}"
+    assert written(part).endswith(b"Content-Length: 2\r\n\r\n{}")
+
+
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 def test_the_connection_header_is_the_last(connection: str) -> None:
     sent = written(Response(200, [("X-A", "b")], b"{}", JSON), connection)
