@@ -177,7 +177,7 @@ class HttpProtocol(ServingConnection):
         first = received[0]
         if first[1] is PLAIN_MESSAGE and not self._is_serving and self._answers_at_once(first):
             return
-        self._queue.extend(received)
+        self._queue += received
         if not self._is_serving:
             self._start_serving()
         elif len(self._queue) > _MAX_PIPELINED:
@@ -355,7 +355,7 @@ class HttpProtocol(ServingConnection):
     def _respond(self, message: Head, response: Response, body: BodySource) -> bool:
         """Sends a complete response; returns True if the connection stays open for another."""
         keeps_open, connection = self._keep_alive(message, body)
-        head_only = message.method == "HEAD"
+        head_only = message is not PLAIN_MESSAGE and message.method == "HEAD"
         if not (connection or head_only) and self.transport is not None:
             plain = plain_response(response, self._port.date)
             if plain is not None:
