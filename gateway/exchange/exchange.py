@@ -101,9 +101,9 @@ class Exchange(Responder):
             else:
                 match = found
                 begun = dialect.answer(request, match, started_s)
-                if isinstance(begun, tuple):
+                if isinstance(begun, tuple):  # a call of REST
                     pending, encode = begun
-                    begun = dialect.render(request, match, await pending, encode)
+                    begun = site.rest.render(request, match, await pending, encode)
                 response = begun if isinstance(begun, Response) else await begun
             code = response.code if response.is_failure else _OK
             if not response.is_failure and response.upgrade is None:

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.cache.entries import KnownLine, Recalling
 from gateway.call import Link, Method
 from gateway.exchange.calls import RequestMessage, RouteMatch
-from gateway.exchange.dialects.dialect import Begun, Dialect, Encoder, Reply
+from gateway.exchange.dialects.dialect import Begun, Encoder, Reply
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
@@ -52,7 +52,7 @@ class StoredRoute:
         return known
 
 
-class RestDialect(Dialect):
+class RestDialect:
     """Matches requests to methods by HTTP method and path, and answers them."""
 
     def __init__(
@@ -65,17 +65,18 @@ class RestDialect(Dialect):
 
         Conditions are evaluated for them, or for all replies with a tag if `resources` says so.
         """
-        super().__init__(parts.rendering)
         self._transcoder = parts.transcoder
         self._plans = parts.transcoder.plans
         self._calls = parts.calls
         self._chains = parts.calls.chains
+        self._rendering = parts.rendering
         self._answer_stream = answer_stream
         self._masks = parts.log.masks
         self._tagged = frozenset(tagged)
         self._judges_etags = parts.config.resources.has_etags
         self.stored: dict[str, StoredRoute] = {}
         """The routes of paths of stored replies, for the next GETs of them."""
+        self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch | Response:
         """Returns the binding that serves a request, or the failure; see `Dialect.match`."""
@@ -183,7 +184,11 @@ class RestDialect(Dialect):
     def render(
         self, request: Request, match: RouteMatch, reply: Reply, encode: Encoder
     ) -> Response | Awaitable[Response]:
-        """Returns the response to the reply of a call; see `Dialect.render`."""
+        """Returns the response to the reply of a call, or what must be awaited for it.
+
+        Raises:
+            StatusError: the reply cannot be rendered.
+        """
         request.attempts = reply.attempts
         is_small = len(reply.message) < LARGE_BYTES
         if reply.forms is None and is_small and not (self._tagged or self._judges_etags):

@@ -4,23 +4,22 @@ from functools import cache, partial
 from operator import attrgetter
 from typing import Final
 
-from gateway.exchange.dialects.dialect import Dialect, RouteMatch
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.dialects.websocket.connection import Session, WebSocket
 from gateway.exchange.dialects.websocket.frames import Frames
 from gateway.exchange.dialects.websocket.handshake import accept_handshake
 from gateway.exchange.streaming_call import StreamingCall
 from gateway.http.messages import Request, Response
+from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.media import JSON, PROTOBUF_TYPES, Code, StatusError, invalid_argument
 
 _streams: Final = attrgetter("method.streams")
 
 
-class WebSocketDialect(Dialect):
+class WebSocketDialect:
     """Opens a WebSocket for the streaming call that a request's path selects."""
 
     def __init__(self, parts: DialectParts) -> None:
-        super().__init__(parts.rendering)
         self._options = parts.config.websocket
         self._limits = parts.config.limits
         self._transcoder = parts.transcoder
@@ -28,6 +27,7 @@ class WebSocketDialect(Dialect):
         self._ok_text = parts.transcoder.encode_status(StatusError(Code.OK, ""))
         self._calls = parts.calls
         self._log = parts.log
+        self.fail = parts.rendering.failure
 
     def match(self, request: Request) -> RouteMatch:
         """Returns a binding of a streaming method on the request's path: of GET first, then any.
