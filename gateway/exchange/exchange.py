@@ -91,7 +91,6 @@ class Exchange(Responder):
         dialect: Dialect = site.websocket if request.wants_websocket else site.rest
         match: RouteMatch | None = None
         gone: asyncio.CancelledError | None = None
-        failure: StatusError | None = None
         code = _OK
         try:
             self._admit(site, request)
@@ -102,6 +101,9 @@ class Exchange(Responder):
             else:
                 match = found
                 begun = dialect.answer(request, match, started_s)
+                if isinstance(begun, tuple):  # a call of REST
+                    pending, encode = begun
+                    begun = site.rest.render(request, match, await pending, encode)
                 response = begun if isinstance(begun, Response) else await begun
             code = response.code if response.is_failure else _OK
             if not response.is_failure and response.upgrade is None:
@@ -111,7 +113,6 @@ class Exchange(Responder):
                     site.rendering.describe(request, match, response)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `_failure` sorts all
             failure, gone = _failure(request, error), _departure(request, error)
-        if failure is not None:
             code, response = failure.code, dialect.fail(failure, request)
         if response.sent is None and not self._add_headers(site, request, response):
             code, response = _INTERNAL, _bare_error(dialect, request)

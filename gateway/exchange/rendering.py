@@ -28,6 +28,8 @@ from gateway.transcoding.metadata import CONTENT_LENGTH, HTTP_CODE, MetadataRule
 from gateway.transcoding.response import Encoder
 from gateway.transcoding.transcoder import Config, RouteMatch, Transcoder
 
+# With what a response is made of: those that make them need no other import for it.
+__all__ = ["Encoder", "Rendering", "Reply", "stated_length"]
 logger = logging.getLogger("gateway")
 
 _LARGE_BYTES: Final = 64 * 1024

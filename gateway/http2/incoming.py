@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.http2 import frames
-from gateway.http2.frames import DATA, HEAD_BYTES, HEADERS, WHOLE_HEADERS, ErrorCode
+from gateway.http2.frames import HEAD_BYTES, ErrorCode
 
 _MAX_CONTINUATIONS: Final = 1024
 """The most frames that continue one block. Bytes over the limit are dropped as they come, so this
@@ -78,26 +78,19 @@ def known_code(field: bytes) -> ErrorCode:
     return ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else ErrorCode.INTERNAL_ERROR
 
 
-def whole_reply(buffer: bytes, at: int, stream_id: bytes) -> tuple[int, int] | None:
-    """The ends of the body and of the trailers, if a whole reply follows its headers.
+def next_whole(buffer: bytes, at: int, kind: int, flags: int, stream_id: bytes) -> int:
+    """The end of the frame at `at`, if all of it has come and its head has these fields; else 0.
 
-    None if it is not one plain DATA frame and trailers in one frame. `stream_id` is as it was sent.
+    `stream_id` is as it was sent.
     """
-    last = len(buffer) - HEAD_BYTES
-    if at > last:
-        return None
-    # Both heads are read byte by byte: as machine code this takes a tenth of what `struct` does.
-    if buffer[at + 3] != DATA or buffer[at + 4] or buffer[at + 5 : at + HEAD_BYTES] != stream_id:
-        return None
-    length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    at = ends = at + HEAD_BYTES + length
-    if ends > last or buffer[at + 3] != HEADERS or buffer[at + 4] != WHOLE_HEADERS:
-        return None
-    if buffer[at + 5 : at + HEAD_BYTES] != stream_id:
-        return None
-    length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
-    over = ends + HEAD_BYTES + length
-    return (ends, over) if over <= len(buffer) else None
+    start = at + HEAD_BYTES
+    if start > len(buffer) or buffer[at + 3] != kind or buffer[at + 4] != flags:
+        return 0
+    if buffer[at + 5 : start] != stream_id:
+        return 0
+    # Read byte by byte: as machine code this takes a tenth of what `struct` does.
+    over = start + (buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2])
+    return over if over <= len(buffer) else 0
 
 
 def unpadded(payload: bytes) -> bytes:

@@ -18,7 +18,7 @@ _FEW_BYTES: Final = 512
 _STREAM_ID: Final = 2**31 - 1
 
 _head: Final = struct.Struct(">LBL").unpack_from
-"""The nine bytes of a frame's head as three numbers; see `frames.pack_head`."""
+"""The nine bytes of a frame's head as three numbers: length << 8 | type, flags, and stream id."""
 
 
 class LentConnection(Connection):

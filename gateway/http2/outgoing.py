@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.http2 import frames
-from gateway.http2.frames import ErrorCode, pack_head
+from gateway.http2.frames import ErrorCode
 from gateway.http2.incoming import ConnectionFailed
 from gateway.http2.stream import (
     CONNECTION_WINDOW,
@@ -21,6 +21,9 @@ _MAX_IDLE_FRAMES: Final = 10_000
 _IDLE_FRAMES_PERIOD_S: Final = 60.0
 _IDLE_FRAMES_EARNED: Final = 20
 """Idle frames that one useful frame pays for: a peer may open windows and ping as data is sent."""
+_BLOCK: Final = frames.HEADERS << 40 | frames.END_HEADERS << 32
+_LAST_DATA: Final = frames.DATA << 40 | frames.END_STREAM << 32
+"""The kind and the flags of these frames, as `frames.head` puts them; all are 0 for other data."""
 
 
 class Outgoing:
@@ -88,7 +91,7 @@ class Outgoing:
         stream_id = self._begin(stream)
         size = len(block)
         if size <= frames.DEFAULT_FRAME_SIZE:
-            head = pack_head(size << 8 | frames.HEADERS, frames.END_HEADERS, stream_id)
+            head = (size << 48 | _BLOCK | stream_id).to_bytes(frames.HEAD_BYTES, "big")
             self.output += (head, block)
         else:
             self.output.append(frames.headers(stream_id, block))
@@ -112,9 +115,9 @@ class Outgoing:
         # Frames that a peer sends while we send may answer ours: they do not count as a flood.
         self._useful_frames += 1
         self.output += (
-            pack_head(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id),
+            (len(block) << 48 | _BLOCK | stream_id).to_bytes(frames.HEAD_BYTES, "big"),
             block,
-            pack_head(size << 8 | frames.DATA, frames.END_STREAM, stream_id),
+            (size << 48 | _LAST_DATA | stream_id).to_bytes(frames.HEAD_BYTES, "big"),
             data,
         )
 
@@ -144,8 +147,8 @@ class Outgoing:
             # The short way for nearly every message: one frame, and room enough for it.
             self._send_window -= size
             stream.send_window -= size
-            flags = frames.END_STREAM if end else 0
-            self.output += (pack_head(size << 8 | frames.DATA, flags, stream.id), data)
+            head = size << 48 | (_LAST_DATA if end else 0) | stream.id
+            self.output += (head.to_bytes(frames.HEAD_BYTES, "big"), data)
             return True
         self._send_later(stream, memoryview(data))
         return stream.pending is None
@@ -256,7 +259,7 @@ class Outgoing:
             if size > 0 or not end:
                 flags = frames.END_STREAM if is_last and at + size == end else 0
                 self.output += (
-                    pack_head(size << 8 | frames.DATA, flags, stream.id),
+                    frames.head(size, frames.DATA, flags, stream.id),
                     data[at : at + size],
                 )
                 self.has_large = self.has_large or size > _LARGE_BYTES
@@ -277,7 +280,7 @@ class Outgoing:
         count = most // frames.DEFAULT_FRAME_SIZE
         if count <= 0:
             return 0
-        head = pack_head(frames.DEFAULT_FRAME_SIZE << 8 | frames.DATA, 0, stream.id)
+        head = frames.head(frames.DEFAULT_FRAME_SIZE, frames.DATA, 0, stream.id)
         output = self.output
         at = 0
         for _ in range(count):

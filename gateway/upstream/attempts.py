@@ -96,7 +96,7 @@ class Balanced:
         first: StatusError | None = None
         sent: Awaitable[Reply] | None = None
         try:
-            member = self._pick(key)
+            member = self._endpoints.only or self._pick(key)
             if member is None:
                 member = await self._first_member(timeout_s, key)
                 if timeout_s is not None:

@@ -2,10 +2,14 @@
 
 from collections.abc import Awaitable
 
+from gateway.exchange.rendering import Encoder, Reply
 from gateway.http.messages import Request, Response, StatusError
 from gateway.transcoding.binding import RouteMatch
 
-__all__ = ["Dialect", "RouteMatch"]
+__all__ = ["Begun", "Dialect", "Encoder", "Reply", "RouteMatch"]
+
+Begun = tuple[Awaitable[Reply], Encoder]
+"""A call of REST that has begun: its reply, for `RestDialect.render`, and what encodes it."""
 
 
 class Dialect:
@@ -29,9 +33,9 @@ class Dialect:
 
     def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | Awaitable[Response]:
+    ) -> Begun | Response | Awaitable[Response]:
         """Returns the response to a call, or what must be awaited for it; usually the failure if a
-        stage refuses the call.
+        stage refuses the call. That the exchange awaits a reply itself saves a coroutine.
 
         The request arrived at `started_s`, on the loop's clock.
 

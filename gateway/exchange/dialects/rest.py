@@ -6,16 +6,15 @@ from functools import partial
 from typing import Final
 
 from gateway.cache.entries import KnownLine, Recalling
-from gateway.call import Link, Method, Reply
+from gateway.call import Link, Method
 from gateway.exchange.calls import RequestMessage, RouteMatch
-from gateway.exchange.dialects.dialect import Dialect
+from gateway.exchange.dialects.dialect import Begun, Dialect, Encoder, Reply
 from gateway.exchange.dialects.parts import DialectParts
 from gateway.exchange.endpoints import options_answer
 from gateway.exchange.worker_threads import LARGE_BYTES, run_in_thread
 from gateway.http.conditions import add_tag, under_conditions
 from gateway.http.messages import Request, Response, ResponseForm
 from gateway.status import Code, Refused, StatusError, UnreadableReplyError
-from gateway.transcoding.response import Encoder
 from gateway.transcoding.routing.differences import SHOWN_LENGTH, no_match, no_route
 
 _READS: Final = ("GET", "HEAD")
@@ -124,8 +123,8 @@ class RestDialect(Dialect):
 
     def answer(
         self, request: Request, match: RouteMatch, started_s: float
-    ) -> Response | Awaitable[Response]:
-        """Returns the response to a call, or what must be awaited for it; see `Dialect.answer`."""
+    ) -> Begun | Response | Awaitable[Response]:
+        """Begins a call, or returns the response to it; see `Dialect.answer`."""
         method = match.target.method
         if method.streams:
             return self._answer_stream(request, match, started_s)
@@ -148,7 +147,7 @@ class RestDialect(Dialect):
         # Rendered at once, because to raise an error costs a tenth of the whole answer.
         elif isinstance(pending, Refused):
             return self._rendering.refusal(pending, request)
-        return self._answer(request, match, encode, pending)
+        return pending, encode
 
     def fail(self, error: StatusError, request: Request | None = None) -> Response:
         """Returns the response for a failure; see `Dialect.fail`."""
@@ -186,18 +185,25 @@ class RestDialect(Dialect):
         request.cache_result = _HIT
         return form
 
-    async def _answer(
-        self, request: Request, match: RouteMatch, encode: Encoder, pending: Awaitable[Reply]
-    ) -> Response:
-        """Returns the response to a call whose chain has begun."""
-        reply = await pending
+    def render(
+        self, request: Request, match: RouteMatch, reply: Reply, encode: Encoder
+    ) -> Response | Awaitable[Response]:
+        """Returns the response to the reply of a call, or what must be awaited for it.
+
+        Raises:
+            StatusError: the reply cannot be rendered.
+        """
         request.attempts = reply.attempts
         is_small = len(reply.message) < LARGE_BYTES
         if reply.forms is None and is_small and not (self._tagged or self._judges_etags):
             return self._rendering.reply(reply, encode)  # the usual case
         response = self._kept(request, match, reply, encode)
-        if response is not None:
-            return response
+        return self._rendered(request, match, reply, encode) if response is None else response
+
+    async def _rendered(
+        self, request: Request, match: RouteMatch, reply: Reply, encode: Encoder
+    ) -> Response:
+        """Returns the response to a reply that is large, judged or stored."""
         is_judged = request.method in _READS and self._is_judged(match.target.method, reply)
         response = await self._render(match, reply, encode, is_judged=is_judged)
         if reply.forms is not None and request.method in _READS:

@@ -355,7 +355,7 @@ class HttpProtocol(ServingConnection):
     def _respond(self, message: Head, response: Response, body: BodySource) -> bool:
         """Sends a complete response; returns True if the connection stays open for another."""
         keeps_open, connection = self._keep_alive(message, body)
-        head_only = message.method == "HEAD"
+        head_only = message is not PLAIN_MESSAGE and message.method == "HEAD"
         if not (connection or head_only) and self.transport is not None:
             plain = plain_response(response, self._port.date)
             if plain is not None:

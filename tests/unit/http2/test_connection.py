@@ -628,6 +628,23 @@ def test_a_whole_reply_is_told_in_one_step_although_its_headers_are_new() -> Non
     assert ear.told == [("200", b"abc", 0)]
 
 
+def test_whole_replies_have_their_own_headers_whichever_came_before(connection: Connection) -> None:
+    class Whole(Ear):
+        def on_whole(
+            self, headers: ResponseHeaders, data: bytes, trailers: ResponseHeaders
+        ) -> None:
+            self.told.append((headers.metadata, trailers.metadata))
+
+    pairs = [("a", "1"), ("a", "1"), ("b", "1"), ("b", "2"), ("a", "2"), ("a", "1")]
+    for first, last in pairs:
+        ear = Whole()
+        connection.open(peer.block((":path", "/x")), ear)
+        opening = peer.response(ear.id, ("x", first))
+        closing = peer.trailers(ear.id, "0", ("y", last))
+        connection.receive(opening + peer.data(ear.id, b"abc") + closing)
+        assert ear.told == [((("x", first),), (("y", last),))]
+
+
 def test_a_whole_reply_with_malformed_trailers_ends_the_connection(connection: Connection) -> None:
     stream, ear = start(connection)
     sent(connection)

@@ -17,12 +17,12 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import CallOwner, RpcCall, UnaryCall
+from gateway.upstream.channels.http2.calls import PREFIXES, SHORT, CallOwner, RpcCall, UnaryCall
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import gzipped
 from gateway.upstream.channels.http2.sender import Sender
-from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.http2.socket import Http2Socket, with_room
 from gateway.upstream.channels.http2.streaming_call import Replies, StreamingCall
 from gateway.upstream.channels.http2.traffic import Traffic
 from gateway.upstream.channels.large_replies import LargeReplies
@@ -68,7 +68,8 @@ class Http2Channel(CallOwner):
         pending = Pending() if pending is None else pending
         self._connections = Connections(name, upstream, address, self._loop, pending, watch=watch)
         self._calls: set[RpcCall] = set()
-        self._waiting = self._connections.waiting
+        # Read directly, as each call needs both: the connections are never machine code.
+        self._sockets, self._waiting = self._connections.sockets, self._connections.waiting
         self._sweeping = False
         self._all_over: asyncio.Future[None] | None = None
 
@@ -120,11 +121,12 @@ class Http2Channel(CallOwner):
             block = self._headers.block(method.path, metadata, timeout_s)
         except HeaderError as error:
             raise unsendable_metadata(self._name, str(error)) from None
-        deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
+        now_s = self._loop.time()
+        deadline_s = None if timeout_s is None else now_s + timeout_s
         if isinstance(request, list) and (self._gzips or not _has_large(request)):
             request = b"".join(request)
         if isinstance(request, (bytes, list)):
-            socket = None if method.server_streaming else self._connections.ready()
+            socket = None if method.server_streaming else with_room(self._sockets, now_s)
             if socket is not None:
                 return self._begin(socket, block, request, deadline_s, traffic)
             return self._call(method, metadata, block, request, deadline_s, traffic)
@@ -144,7 +146,7 @@ class Http2Channel(CallOwner):
         deadline_s: float | None,
         traffic: Traffic | None,
     ) -> Reply:
-        socket = self._connections.ready()
+        socket = with_room(self._sockets, self._loop.time())
         if socket is None:
             socket = await self._connections.room(deadline_s)
             if deadline_s is not None:
@@ -215,8 +217,9 @@ class Http2Channel(CallOwner):
         else:
             if self._gzips:
                 prefix, message = gzipped(request)
-            else:  # gRPC's prefix: not compressed, and the length
-                prefix, message = len(request).to_bytes(5, "big"), request
+            else:
+                size, message = len(request), request
+                prefix = PREFIXES[size] if size < SHORT else size.to_bytes(5, "big")
             call.sent_bytes = len(message)
             if len(message) <= JOINED_BYTES:
                 connection.open_whole(block, prefix + message, call)
@@ -230,9 +233,8 @@ class Http2Channel(CallOwner):
 
     def over(self, call: RpcCall) -> None:
         """Counts a call no more, and lets the next one begin."""
-        if call in self._calls:
-            self._calls.remove(call)
-        if self._connections.waiting:
+        self._calls.discard(call)
+        if self._waiting:
             self._connections.wake_one()
         if self._all_over is not None and not self._calls and not self._all_over.done():
             self._all_over.set_result(None)

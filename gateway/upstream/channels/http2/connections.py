@@ -12,7 +12,7 @@ from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import late_before_sending, overloaded, unreachable
 from gateway.upstream.channels.http2.address import Address, why
 from gateway.upstream.channels.http2.ages import Ages
-from gateway.upstream.channels.http2.socket import Http2Socket
+from gateway.upstream.channels.http2.socket import Http2Socket, with_room
 from gateway.upstream.endpoint import State
 from gateway.upstream.watched_connections import SHUT_DOWN, UNWATCHED, WatchConnections
 
@@ -71,7 +71,8 @@ class Connections:
         self._loop = loop
         self._pending = pending
         self._watch = watch
-        self._sockets: list[Http2Socket] = []
+        self.sockets: list[Http2Socket] = []
+        """The open connections: always this list."""
         self._is_at_limit = False
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -86,15 +87,15 @@ class Connections:
         self._successor: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._sockets)
+        return len(self.sockets)
 
     def __iter__(self) -> Iterator[Http2Socket]:
-        return iter(self._sockets)
+        return iter(self.sockets)
 
     @property
     def state(self) -> State:
         """The state of the endpoint; `FAILING` until it is connected (gRFC A62)."""
-        if any(not socket.connection.draining for socket in self._sockets):
+        if any(not socket.connection.draining for socket in self.sockets):
             return State.READY
         if self._failures:
             return State.FAILING
@@ -104,11 +105,11 @@ class Connections:
     def is_full(self) -> bool:
         """True if a call would wait for others: no connection has room, and no more may be opened,
         or calls wait already. A silent connection is not full: a call has to come to ask it."""
-        if not self.waiting and len(self._sockets) < self._max_connections:
+        if not self.waiting and len(self.sockets) < self._max_connections:
             return False  # see `Pending`: then nobody asks
         if self.ready() is not None:
             return False
-        open_ones = [one for one in self._sockets if not one.connection.draining]
+        open_ones = [one for one in self.sockets if not one.connection.draining]
         if any(one.is_stale for one in open_ones):
             return False
         return bool(self.waiting) or len(open_ones) >= self._max_connections
@@ -120,10 +121,7 @@ class Connections:
 
     def ready(self) -> Http2Socket | None:
         """A connection with room for a call, or None."""
-        for socket in self._sockets:
-            if socket.can_open:
-                return socket
-        return None
+        return with_room(self.sockets, self._loop.time())
 
     async def room(self, deadline_s: float | None) -> Http2Socket:
         """A connection with room for a call, opened or waited for.
@@ -178,17 +176,17 @@ class Connections:
 
     def close_all(self) -> None:
         """Closes all connections, each with a GOAWAY."""
-        while self._sockets:
+        while self.sockets:
             # Counted now: the transport may close only after the last turn of the event loop.
             self._watch.ended(SHUT_DOWN)
-            self._sockets.pop().close()
+            self.sockets.pop().close()
         self._follow_limit()
 
     def _open_another(self) -> None:
         """Starts one more connection, if none is being opened and the limit allows it."""
         if self._closed:
             raise unreachable(self._name)
-        open_ones = [socket for socket in self._sockets if not socket.connection.draining]
+        open_ones = [socket for socket in self.sockets if not socket.connection.draining]
         stale = [socket for socket in open_ones if socket.is_stale]
         for socket in stale:
             socket.probe()
@@ -223,7 +221,7 @@ class Connections:
 
     def _follow_limit(self) -> None:
         """Counts this endpoint among those at their limit of connections, or no more."""
-        is_at_limit = len(self._sockets) >= self._max_connections
+        is_at_limit = len(self.sockets) >= self._max_connections
         if is_at_limit is not self._is_at_limit:
             self._is_at_limit = is_at_limit
             self._pending.at_limit += 1 if is_at_limit else -1
@@ -267,12 +265,12 @@ class Connections:
             self._fail("internal error")
         else:
             self._watch.opened()
-            if not self._sockets:
+            if not self.sockets:
                 self._say_up()
             self._failures = 0
             self.failure = ""
             self._warned.clear()
-            self._sockets.append(socket)
+            self.sockets.append(socket)
             self._follow_limit()
             self._ages.opened(socket)
             if self._old:
@@ -309,7 +307,7 @@ class Connections:
 
     def _unused(self, socket: Http2Socket) -> None:
         """Closes a connection that had no call for long, but not the last where one is kept."""
-        open_ones = [one for one in self._sockets if not one.connection.draining]
+        open_ones = [one for one in self.sockets if not one.connection.draining]
         if socket in open_ones and not (self._keeps_open and len(open_ones) == 1):
             socket.drain(self._upstream.drain_s)
 
@@ -350,8 +348,8 @@ class Connections:
         logger.warning("upstream %s %s", self._name, text, extra=extra)
 
     def _changed(self, socket: Http2Socket) -> None:
-        if socket.lost and socket in self._sockets:
-            self._sockets.remove(socket)
+        if socket.lost and socket in self.sockets:
+            self.sockets.remove(socket)
             self._follow_limit()
             self._watch.ended(socket.ended_by)
             self._ages.lost(socket)
@@ -366,7 +364,7 @@ class Connections:
                 self._back_off(socket.failure or "it closed a connection before any call")
             elif socket.failure and not self._closed:
                 self._warn_lost(socket)
-            elif not (self._sockets or self._closed or self._connecting):
+            elif not (self.sockets or self._closed or self._connecting):
                 self._say_idle()
         self._follow_state()
         self._wake_all()

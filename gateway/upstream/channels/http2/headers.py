@@ -7,7 +7,6 @@ we advertise one of size 0, and use only literals and the static table ourselves
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from functools import lru_cache
 from math import ceil
 from typing import Final
 from urllib.parse import unquote
@@ -91,7 +90,7 @@ class RequestHeaders:
         if encoding != "identity":
             self._rest += _NEW_NAME + string(b"grpc-encoding") + string(encoding.encode())
         # Keeps the part that all calls of a method share, encoded once ...
-        self._methods: dict[str, bytes] = {}
+        self._methods: dict[str, MethodBlock] = {}
         # ... and the headers that many clients send with the same value.
         self._pairs = Pairs()
 
@@ -101,17 +100,39 @@ class RequestHeaders:
         Raises:
             HeaderError: metadata that gRPC cannot carry.
         """
-        start = self._methods.get(path) or self._start_of(path)
-        timeout = b"" if timeout_s is None else encode_timeout(timeout_s)
+        method = self._methods.get(path) or self._block_of(path)
+        start = method.plain if timeout_s is None else method.within(timeout_s)
         if not isinstance(metadata, list):
-            return start + timeout + metadata.encoded
-        parts = [start, timeout]
+            return start + metadata.encoded
+        parts = [start]
         self._pairs.encode(metadata, parts)
         return b"".join(parts)
 
-    def _start_of(self, path: str) -> bytes:
+    def _block_of(self, path: str) -> "MethodBlock":
         block = self._start + _PATH + string(path.encode()) + self._rest
-        return self._methods.setdefault(path, block)
+        return self._methods.setdefault(path, MethodBlock(block))
+
+
+class MethodBlock:
+    """The fields that all calls of a method share, and those of them with the same timeout."""
+
+    __slots__ = ("_milliseconds", "_timed", "plain")
+
+    def __init__(self, plain: bytes) -> None:
+        self.plain = plain
+        """The fields without a timeout."""
+        self._milliseconds = 0
+        self._timed = plain
+
+    def within(self, timeout_s: float) -> bytes:
+        """The fields with a timeout: most calls have the default one, and leave at once."""
+        if timeout_s < 1:
+            return self.plain + encode_timeout(timeout_s)
+        milliseconds = ceil(timeout_s * 1e3)
+        if milliseconds != self._milliseconds:
+            self._timed = self.plain + encode_timeout(timeout_s)
+            self._milliseconds = milliseconds
+        return self._timed
 
 
 class Pairs:
@@ -194,12 +215,7 @@ def encode_timeout(timeout_s: float) -> bytes:
     """The field grpc-timeout, of at most eight digits and never shorter than asked."""
     if timeout_s < 1:
         return _timeout(b"%du" % max(1, ceil(timeout_s * 1e6)))
-    return _timeout_of(ceil(timeout_s * 1e3))
-
-
-# Remembers the fields of recent timeouts: most calls have the default one, and leave at once.
-@lru_cache(maxsize=1024)
-def _timeout_of(milliseconds: int) -> bytes:
+    milliseconds = ceil(timeout_s * 1e3)
     if milliseconds < _NINE_DIGITS:
         return _timeout(b"%dm" % milliseconds)
     return _timeout(b"%dS" % min(_NINE_DIGITS - 1, ceil(milliseconds / 1000)))

@@ -85,12 +85,11 @@ class Http2Socket(asyncio.BufferedProtocol):
         """True if it takes no more calls by our decision."""
         self._closed_by_us = self._gave_up = False
 
-    @property
-    def can_open(self) -> bool:
+    def can_open(self, now_s: float) -> bool:
         """True if a call may start here now."""
         if self._paused or not self.connection.can_open:
             return False
-        return self.loop.time() - self._heard_at_s <= self._probe_after_s or not self.is_stale
+        return now_s - self._heard_at_s <= self._probe_after_s or not self.is_stale
 
     @property
     def is_stale(self) -> bool:
@@ -332,6 +331,14 @@ def _memory_of_thread() -> memoryview:
     if found is None:
         found = _of_thread.memory = memoryview(bytearray(_READ_BYTES))
     return found
+
+
+def with_room(sockets: list[Http2Socket], now_s: float) -> Http2Socket | None:
+    """The first connection on which a call may start now, or None."""
+    for socket in sockets:
+        if socket.can_open(now_s):
+            return socket
+    return None
 
 
 def _written(name: object) -> str:

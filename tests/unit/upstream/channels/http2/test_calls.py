@@ -6,6 +6,8 @@ import tracemalloc
 
 import pytest
 
+from gateway.upstream.channels.http2.calls import UnaryCall
+from gateway.upstream.channels.http2.headers import ResponseHeaders
 from gateway.upstream.channels.http2.socket import Http2Socket
 from gateway.upstream.channels.http2.streaming_call import StreamingCall
 from gateway.upstream.channels.large_replies import LargeReplies
@@ -51,6 +53,21 @@ async def test_messages_that_have_come_are_taken_without_waiting_up_to_a_turn() 
     assert taken == [b"%d" % number for number in range(64)]
     assert await call.next() == b"64"
     assert call.take() == b"65"
+
+
+async def test_a_reply_that_comes_as_its_task_is_cancelled_harms_nothing() -> None:
+    socket = Http2Socket(asyncio.get_running_loop(), lambda _: None)
+    call = UnaryCall("echo", 100_000, socket, LargeReplies("echo", 10_000_000, 1.0))
+    socket.connection.open(b"", call)
+    call.done.cancel()
+    opening = ResponseHeaders(
+        {":status": "200", "content-type": "application/grpc"}, (), malformed=False
+    )
+    call.on_whole(
+        opening, framed(b"late"), ResponseHeaders({"grpc-status": "0"}, (), malformed=False)
+    )
+    assert call.ended
+    assert call.done.cancelled()
 
 
 async def test_a_message_that_needs_work_is_not_taken() -> None:

@@ -115,6 +115,13 @@ def test_a_timeout_fits_eight_digits(seconds: float, text: bytes) -> None:
     assert encode_timeout(seconds).endswith(b"grpc-timeout" + bytes([len(text)]) + text)
 
 
+def test_a_block_has_the_timeout_of_its_call_whichever_came_before() -> None:
+    headers = RequestHeaders("api:443", "me/1", tls=True)
+    timeouts = [1.5, 0.9999, 1.0, None, 2, 1.5, None, 0.25]
+    sent = [dict(decoded(headers.block("/s/M", [], one))).get("grpc-timeout") for one in timeouts]
+    assert sent == ["1500m", "999900u", "1000m", None, "2000m", "1500m", None, "250000u"]
+
+
 def test_a_response_block_is_read() -> None:
     read = ResponseDecoder(10_000).decode(
         peer.block(
