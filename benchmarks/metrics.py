@@ -127,11 +127,11 @@ def main(rounds: int) -> None:
         for one in records:
             ended(one)
 
-    add = metrics.calls("library.v1.LibraryService/GetShelf", "main")(Code.OK)
+    (durations,) = metrics.calls("library.v1.LibraryService/GetShelf", "main")(Code.OK)
 
     def calls() -> None:
         for duration_s in durations_s:
-            add(duration_s)
+            durations.add(duration_s)
 
     table = Table("work", "CPU", title="Metrics", box=None)
     table.add_row("a request", f"{best(rounds, requests) / _CALLS * 1e6:.2f} µs")

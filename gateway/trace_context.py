@@ -103,7 +103,7 @@ class Trace:
     @property
     def flags(self) -> int:
         """The flags as a number."""
-        return int(self.written_flags, 16)
+        return self.text[_LENGTH - 1] & (SAMPLED | RANDOM)  # of the last digit
 
     @property
     def written_flags(self) -> str:

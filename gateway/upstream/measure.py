@@ -7,14 +7,13 @@ from functools import partial
 from typing import Final
 
 from gateway.call import Call, Code, Handler, Reply, StatusError, Trace
+from gateway.telemetry.metrics.accumulators import Accumulator
 
 _OK: Final = Code.OK
 _now_s: Final = time.monotonic
 
-AddDuration = Callable[[float], None]
-"""Takes the duration of a call that has ended, in seconds."""
-OpenDurations = Callable[[Code], AddDuration]
-"""Returns what takes the durations of the calls that end with a code."""
+OpenDurations = Callable[[Code], list[Accumulator]]
+"""Returns the histograms of the durations, in seconds, of the calls that end with a code."""
 
 
 class Measure:
@@ -30,9 +29,9 @@ class Measure:
         """Takes `upstream`, the name of the back end, if calls are noted in their traces too."""
         self._open = open_durations
         self._upstream = upstream
-        self._opened: dict[Code, AddDuration] = {}
+        self._opened: dict[Code, list[Accumulator]] = {}
         self._last_code: Code | None = None
-        self._add_last: AddDuration | None = None
+        self._last: list[Accumulator] = []
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Passes a call on, to channels that do not tell how calls end."""
@@ -69,13 +68,13 @@ class Measure:
         now_s = _now_s()
         if self._open is not None:
             # Mostly a call ends as the one before: a comparison costs less than a look-up.
-            add = self._add_last
-            if add is None or code is not self._last_code:
-                add = self._opened.get(code)
-                if add is None:
-                    add = self._opened[code] = self._open(code)
-                self._last_code, self._add_last = code, add
-            add(now_s - started_s)
+            if code is not self._last_code:
+                durations = self._opened.get(code)
+                if durations is None:
+                    durations = self._opened[code] = self._open(code)
+                self._last_code, self._last = code, durations
+            for one in self._last:
+                one.add(now_s - started_s)
         if trace is not None and self._upstream is not None:
             trace.note_call(self._upstream, code, started_s, now_s)
 

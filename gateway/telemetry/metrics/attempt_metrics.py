@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gateway.status import Code
-from gateway.telemetry.metrics.counting import Accumulator, Accumulators, AddValue, Metric
+from gateway.telemetry.metrics.counting import Accumulator, Accumulators, Metric
 from gateway.telemetry.metrics.endpoint_definitions import (
     ATTEMPT_DURATION,
     ATTEMPT_RECEIVED,
@@ -43,9 +43,9 @@ class AttemptMetrics:
         sent_bytes.add(float(sent))
         received_bytes.add(float(received))
 
-    def of_calls(self, rpc_method: str, code: Code) -> AddValue:
+    def of_calls(self, rpc_method: str, code: Code) -> Accumulator:
         """Returns what counts the durations of calls that end with a code."""
-        return self._calls.of(rpc_method, code)[0].add
+        return self._calls.of(rpc_method, code)[0]
 
 
 class _ByCode:

@@ -10,8 +10,8 @@ from gateway.telemetry.metrics.attempt_metrics import AttemptMetrics
 from gateway.telemetry.metrics.cells import MetricFiles
 from gateway.telemetry.metrics.connection_metrics import ConnectionMetrics
 from gateway.telemetry.metrics.counting import (
+    Accumulator,
     Accumulators,
-    AddValue,
     CellWriter,
     Counter,
     Hits,
@@ -125,24 +125,16 @@ class Metrics:
         if cache.shared is not None:
             cache.shared.failed = self.counter(CACHE_STORE_ERRORS)
 
-    def calls(self, rpc_method: str, upstream: str) -> Callable[[Code], AddValue]:
+    def calls(self, rpc_method: str, upstream: str) -> Callable[[Code], list[Accumulator]]:
         """Returns what opens the durations of a method's calls to a back end, by their code.
 
         The name of the method is `package.Service/Method`.
         """
         metric, attempts = self.metric(CALL_DURATION), self.attempts(upstream)
 
-        def durations(code: Code) -> AddValue:
-            add = self.accumulators.adder(metric, rpc_method, upstream, code.name, _SYSTEM)
-            if attempts is None:
-                return add
-            add_whole = attempts.of_calls(rpc_method, code)
-
-            def add_both(duration_s: float) -> None:
-                add(duration_s)
-                add_whole(duration_s)
-
-            return add_both
+        def durations(code: Code) -> list[Accumulator]:
+            own = self.accumulators.of(metric, (rpc_method, upstream, code.name, _SYSTEM))
+            return [own] if attempts is None else [own, attempts.of_calls(rpc_method, code)]
 
         return durations
 

@@ -19,6 +19,7 @@ Value = str | int | bool
 _TRACE_ID: Final = tag(1, LENGTH) + varint(16)
 _SPAN_ID: Final = tag(2, LENGTH) + varint(8)
 _PARENT_ID: Final = tag(4, LENGTH) + varint(8)
+_TEXT: Final = tag(1, LENGTH)
 _TRUTH: Final = tag(2, 0)
 _INTEGER: Final = tag(3, 0)
 _EVENT_TIME: Final = tag(1, 1)
@@ -27,8 +28,14 @@ _START: Final = tag(7, 1)
 _END: Final = tag(8, 1)
 _FLAGS: Final = tag(16, 5)
 _FAILED: Final = length_delimited(15, tag(3, 0) + varint(2))
+_SHORT: Final = 256
+"""The bytes before shorter values are kept, by the size of the value."""
 _fixed64: Final = struct.Struct("<Q").pack
 _fixed32: Final = struct.Struct("<I").pack
+_times: Final = struct.Struct("<cQcQ").pack
+# By the flags of a trace, as a span has a parent here or in another process.
+_LOCAL: Final = [_FLAGS + _fixed32(flags | _HAS_REMOTE) for flags in range(256)]
+_REMOTE: Final = [_FLAGS + _fixed32(flags | _HAS_REMOTE | _IS_REMOTE) for flags in range(256)]
 
 
 class Attribute:
@@ -38,6 +45,8 @@ class Attribute:
         """Takes the number of the field that has the attributes."""
         self._tag = tag(number, LENGTH)
         self._key = length_delimited(1, key.encode())
+        self._starts: dict[int, bytes] = {}
+        """The bytes before a value, by its size."""
 
     def of(self, value: Value) -> bytes:
         """Returns the attribute with a value."""
@@ -46,9 +55,17 @@ class Attribute:
         elif isinstance(value, int):
             encoded = _INTEGER + signed_varint(value)
         else:
-            encoded = length_delimited(1, value.encode("utf-8", "replace"))
-        pair = self._key + length_delimited(2, encoded)
-        return self._tag + varint(len(pair)) + pair
+            text = value.encode("utf-8", "replace")
+            encoded = _TEXT + varint(len(text)) + text
+        size = len(encoded)
+        return (self._starts.get(size) or self._start(size)) + encoded
+
+    def _start(self, size: int) -> bytes:
+        key = self._key + tag(2, LENGTH) + varint(size)
+        start = self._tag + varint(len(key) + size) + key
+        if size < _SHORT:
+            self._starts[size] = start
+        return start
 
 
 def attributes(values: Mapping[str, Value], number: int = 9) -> bytes:
@@ -63,14 +80,18 @@ def event(name: str, at_s: float) -> bytes:
     )
 
 
+def title(name: str, kind: int) -> bytes:
+    """Encodes the name of a span and its kind, for `span`."""
+    return length_delimited(5, name.encode("utf-8", "replace")) + _KIND + varint(kind)
+
+
 def span(  # noqa: PLR0917 - the fields of a span
     trace_id: str,
     span_id: str,
     parent_id: str,
     state: str,
     flags: int,
-    name: str,
-    kind: int,
+    encoded_title: bytes,
     start_s: float,
     end_s: float,
     encoded_attributes: bytes,
@@ -83,21 +104,18 @@ def span(  # noqa: PLR0917 - the fields of a span
 
     Ids are hexadecimal digits, times are in seconds since 1970.
     """
-    parts = [
-        _TRACE_ID + bytes.fromhex(trace_id),
-        _SPAN_ID + bytes.fromhex(span_id),
+    ids = bytes.fromhex(trace_id + span_id + parent_id)
+    encoded = b"".join((
+        _TRACE_ID, ids[:16], _SPAN_ID, ids[16:24],
         length_delimited(3, state.encode()) if state else b"",
-        _PARENT_ID + bytes.fromhex(parent_id) if parent_id else b"",
-        length_delimited(5, name.encode("utf-8", "replace")),
-        _KIND + varint(kind),
-        _START + _fixed64(int(start_s * 1e9)),
-        _END + _fixed64(int(end_s * 1e9)),
-        encoded_attributes,
-        encoded_events,
+        _PARENT_ID + ids[24:] if parent_id else b"",
+        encoded_title,
+        _times(_START, int(start_s * 1e9), _END, int(end_s * 1e9)),
+        encoded_attributes, encoded_events,
         _FAILED if is_failed else b"",
-        _FLAGS + _fixed32(flags | _HAS_REMOTE | (_IS_REMOTE if is_remote else 0)),
-    ]
-    return length_delimited(2, b"".join(parts))
+        _REMOTE[flags] if is_remote else _LOCAL[flags],
+    ))  # fmt: skip
+    return length_delimited(2, encoded)
 
 
 def request(

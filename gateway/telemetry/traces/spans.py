@@ -37,7 +37,7 @@ class SpanBuilder:
         """Returns the span of a request, that of its call if there was one, and those of the call's
         attempts if there were several."""
         binding = record.binding
-        name, outcome, is_failed = _outcome(
+        title, outcome, is_failed = _outcome(
             record.method,
             None if binding is None else binding.rule.template,
             record.status,
@@ -51,8 +51,7 @@ class SpanBuilder:
             trace.parent_id,
             trace.state,
             trace.flags,
-            name,
-            otlp.SERVER,
+            title,
             record.at_s - record.duration_s,
             record.at_s,
             outcome + _details(record),
@@ -91,17 +90,17 @@ def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
     """Returns the span of the call to the back end; each code but OK is a failure of it."""
     # The wall clock is read for the calls that are recorded only.
     clocks_s = time.time() - time.monotonic()
+    title, outcome = _call_outcome(rpc_method, trace.upstream, code)
     return otlp.span(
         trace.trace_id,
         trace.call_span_id,
         trace.span_id,
         trace.state,
         trace.flags,
-        rpc_method,
-        otlp.CLIENT,
+        title,
         trace.call_started_s + clocks_s,
         trace.call_ended_s + clocks_s,
-        _call_outcome(rpc_method, trace.upstream, code),
+        outcome,
         is_failed=code is not Code.OK,
         is_remote=False,
     )
@@ -125,8 +124,7 @@ def _attempt(trace: Trace, number: int, attempt: Attempt, rpc_method: str) -> by
         trace.call_span_id,
         trace.state,
         trace.flags,
-        f"Attempt.{rpc_method.replace('/', '.')}",
-        otlp.CLIENT,
+        otlp.title(f"Attempt.{rpc_method.replace('/', '.')}", otlp.CLIENT),
         attempt.started_s,
         attempt.ended_s,
         otlp.attributes(found),
@@ -142,8 +140,8 @@ def _attempt(trace: Trace, number: int, attempt: Attempt, rpc_method: str) -> by
 @lru_cache(maxsize=512)
 def _outcome(  # noqa: PLR0917 - all that it depends on
     method: str, route: str | None, status: int, code: Code, scheme: str, version: str
-) -> tuple[str, bytes, bool]:
-    """Returns the name of a span, attributes, and whether it failed."""
+) -> tuple[bytes, bytes, bool]:
+    """Returns the title of a span, attributes, and whether it failed."""
     error = error_type(status, code)
     known = method if method in _METHODS else "_OTHER"
     name = "HTTP" if known != method else method
@@ -162,7 +160,8 @@ def _outcome(  # noqa: PLR0917 - all that it depends on
         name = f"{name} {route}"
     if error:
         found["error.type"] = error
-    return name, otlp.attributes(found), status >= 500 or (error != "" and status < 400)
+    is_failed = status >= 500 or (error != "" and status < 400)
+    return otlp.title(name, otlp.SERVER), otlp.attributes(found), is_failed
 
 
 @lru_cache(maxsize=512)
@@ -182,7 +181,8 @@ def _caller(client: str, peer: str, user_agent: str, host: str) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _call_outcome(rpc_method: str, upstream: str, code: Code) -> bytes:
+def _call_outcome(rpc_method: str, upstream: str, code: Code) -> tuple[bytes, bytes]:
+    """Returns the title of the span of a call, and attributes."""
     found: dict[str, otlp.Value] = {
         "rpc.system.name": "grpc",
         "rpc.method": rpc_method,
@@ -191,7 +191,7 @@ def _call_outcome(rpc_method: str, upstream: str, code: Code) -> bytes:
     }
     if code is not Code.OK:
         found["error.type"] = code.name
-    return otlp.attributes(found)
+    return otlp.title(rpc_method, otlp.CLIENT), otlp.attributes(found)
 
 
 def _shown(text: str) -> str:
