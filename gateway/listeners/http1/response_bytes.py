@@ -20,6 +20,35 @@ _MOST_STARTS: Final = 256
 _LONGEST_START: Final = 64
 
 
+class _Opening:
+    """The lines of a head up to the name of Content-Length; never changed, for threads share it."""
+
+    __slots__ = ("date", "kind", "status", "text")
+
+    def __init__(self, status: int, date: str, kind: str) -> None:
+        self.status, self.date, self.kind = status, date, kind
+        about = f"{_KIND}{kind}" if kind else ""
+        self.text = f"{_STATUS_LINES[status]}Date: {date}{about}{_LENGTH}"
+
+
+class _Openings:
+    """Keeps the last opening, which most responses of one second have in common."""
+
+    def __init__(self) -> None:
+        self._last = _Opening(200, "", "")
+
+    def of(self, status: int, date: str, kind: str) -> str:
+        """Returns the lines for a status, a date and a media type."""
+        last = self._last
+        if status != last.status or date is not last.date or kind is not last.kind:
+            last = _Opening(status, date, kind)
+            self._last = last
+        return last.text
+
+
+_openings: Final = _Openings()
+
+
 def http_date() -> str:
     """Returns the value of the Date header for the current second (RFC 9110 section 5.6.7)."""
     return formatdate(usegmt=True)
@@ -57,24 +86,20 @@ def plain_response(response: Response, date: str) -> bytes | None:
 
     The connection stays open. Returns None for a response that has more than a usual one.
     """
-    kind, status = response.content_type, response.status
-    if status == 200:
-        start = _OK_DATE
-    elif status in _WITHOUT_CONTENT or status not in _STATUS_LINES:
+    status = response.status
+    if status != 200 and (status in _WITHOUT_CONTENT or status not in _STATUS_LINES):
         return None
-    else:
-        start = f"{_STATUS_LINES[status]}Date: "
     if response.trailers or response.part is not None:
         return None
     body = response.body
     if len(body) > MAX_JOINED_BYTES:
         return None
-    date = response.date or date
+    date, kind = response.date or date, response.content_type
     if response.sent is not None:
+        start = _OK_DATE if status == 200 else f"{_STATUS_LINES[status]}Date: "
         return response.sent.written(start, date, kind, response.headers, body)
     # As machine code, an f-string copies character by character, and `join` whole texts.
-    length = str(len(body))
-    parts = [start, date, _KIND if kind else "", kind, _LENGTH, length, "\r\n", response.fixed]
+    parts = [_openings.of(status, date, kind), str(len(body)), "\r\n", response.fixed]
     for name, value in response.headers:
         field = _STARTS.get(name)
         parts.append(_start(name) if field is None else field)
