@@ -70,6 +70,9 @@ class BodyStream(Protocol):
     def take(self) -> bytes | memoryview | None:
         """Returns the next piece if it is there, maybe as a view; None if it has to be awaited."""
 
+    async def following(self) -> bytes | memoryview:
+        """Waits for the next piece, which may be a view; raises what `__anext__` does."""
+
     async def __anext__(self) -> bytes:
         """Returns the next piece.
 
@@ -145,9 +148,7 @@ class Request:
 
     def __init__(self, method: str, target: str, fields: HeaderFields, peer: str) -> None:
         self.method = method
-        self.path, self.query = target, ""
-        if "?" in target:
-            self.path, _, self.query = target.partition("?")
+        self.path, _, self.query = target.partition("?") if "?" in target else (target, "", "")
         self.fields = fields
         self.peer = peer
         self.client = peer
@@ -294,8 +295,7 @@ class Response:
         self._body = body
         self.part: memoryview | None = None
         """The body as a part of the message it came in; None for one of its own."""
-        self.content_type = content_type
-        self.code = code
+        self.content_type, self.code = content_type, code
         self.is_failure = False
         """True if it is a rendered failure, with all that describes it; `code` ends the call."""
         self.trailers = trailers

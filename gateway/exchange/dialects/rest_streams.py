@@ -96,6 +96,12 @@ class ResponseStream:
         return body if self._framing is None else self._framing.message(body, self.count)
 
     async def __anext__(self) -> bytes:
+        piece = await self.following()
+        return piece if isinstance(piece, bytes) else bytes(piece)
+
+    async def following(self) -> bytes | memoryview:
+        """Waits for the next piece, a view if it is raw; see `BodyStream.following`."""
+        piece: bytes | memoryview
         if self._is_over:
             raise StopAsyncIteration
         if self.opening:
@@ -122,8 +128,8 @@ class ResponseStream:
         """Ends the call as cancelled, if it has not ended."""
         await self._end(Code.CANCELLED)
 
-    async def _next(self) -> bytes:
-        piece: bytes | None = None
+    async def _next(self) -> bytes | memoryview:
+        piece: bytes | memoryview | None = None
         failure: StatusError | None = None
         cancelled: asyncio.CancelledError | None = None
         try:
@@ -131,8 +137,9 @@ class ResponseStream:
             self._taken = None
             if message is None:
                 message = await anext(self._call)
-            # Raw bytes are a slice of the message, cheap on the event loop.
-            if self._framing is None or len(message) < LARGE_BYTES:
+            if self._framing is None:  # a part of the message, or a copy of it, which is cheap
+                piece = self._encode.view(message) or self._piece(message)
+            elif len(message) < LARGE_BYTES:
                 piece = self._piece(message)
             else:
                 piece = await run_in_thread(partial(self._piece, message))

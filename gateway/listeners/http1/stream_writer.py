@@ -97,7 +97,7 @@ class StreamWriter:
             piece = pieces.take()
             if piece is None:
                 try:
-                    piece = await anext(pieces)
+                    piece = await pieces.following()
                 except StopAsyncIteration:
                     return
             if has_content:

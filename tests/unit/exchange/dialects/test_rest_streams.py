@@ -49,7 +49,7 @@ async def written(stream: ResponseStream) -> list[bytes]:
         piece = stream.take()
         if piece is None:
             try:
-                piece = await anext(stream)
+                piece = await stream.following()
             except StopAsyncIteration:
                 return pieces
         pieces.append(bytes(piece))
@@ -69,6 +69,15 @@ async def test_pieces_are_the_same_at_hand_or_awaited(
         assert pieces == MESSAGES
     assert sizes == [(Code.OK, sum(map(len, pieces)))]
     assert (stream.count, call.codes) == (len(MESSAGES), [Code.OK])
+
+
+async def test_a_raw_piece_is_copied_only_for_those_who_iterate() -> None:
+    messages = [write_http_body("a/b", data) for data in (b"one", b"two")]
+    stream = streamed(Conversation(messages, at_hand=False))
+    piece = await stream.following()
+    assert isinstance(piece, memoryview)
+    assert piece.obj is messages[0]
+    assert await anext(stream) == b"two"
 
 
 @pytest.mark.parametrize("at_hand", [True, False])
