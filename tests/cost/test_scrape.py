@@ -9,6 +9,9 @@ from gateway.telemetry.metrics.cells import CellFile, MetricFiles
 from gateway.telemetry.metrics.metrics import Metrics
 
 ROUTES = 500
+HOLD_S = 0.002
+ROUNDS = 80
+"""The most rounds until one is below `HOLD_S`: a busy machine slows most of them."""
 STATUSES = (
     *((200, Code.OK), (404, Code.NOT_FOUND)),
     *((429, Code.RESOURCE_EXHAUSTED), (503, Code.UNAVAILABLE)),
@@ -24,7 +27,7 @@ def test_a_scrape_of_five_hundred_routes_is_cheap_and_lets_others_run() -> None:
     assert text()[1].count(b"/v1/collections499/") >= len(STATUSES)
     # Processor time, the best of several rounds: 27 ms and 1 ms on an idle machine.
     assert best(5, text) < 0.1  # type: ignore[arg-type]
-    assert longest_hold(20, metrics.exposition.pieces) < 0.002
+    assert longest_hold(ROUNDS, metrics.exposition.pieces, HOLD_S) < HOLD_S
 
 
 def test_so_is_an_export_of_exponential_histograms() -> None:
@@ -35,4 +38,4 @@ def test_so_is_an_export_of_exponential_histograms() -> None:
 
     # 35 ms, and 88 ms for four workers; 0.8 ms at once.
     assert best(3, export) < 0.1
-    assert longest_hold(8, export) < 0.002
+    assert longest_hold(ROUNDS, export, HOLD_S) < HOLD_S
