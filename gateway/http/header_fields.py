@@ -236,8 +236,7 @@ class HeaderFields:
         """
         self._by_name, self._raw, self._lines = by_name, raw, lines
         self.form, self._different = form, different
-        self.is_parsed = by_name is not None
-        """True for fields from the parser, which have no lines."""
+        self.is_parsed = by_name is not None  # by the parser; then there are no lines
         self.expect: str | None = None
         self.is_encoded = self.has_id = False  # an id is never among the lines of a form
         if form is None:

@@ -48,14 +48,14 @@ class Stream(ABC, Generic[Block]):
         """Part of the body has come."""
 
     def on_part(self, data: memoryview) -> None:
-        """Part of the body has come, in the bytes that were received, which must not be kept.
+        """Part of the body has come, in memory that is used again after `on_parts_end`.
 
-        `on_parts_end` follows before anything of another stream.
+        Before that, other parts can come, of this stream and of others.
         """
         self.on_data(bytes(data), ended=False)
 
     def on_parts_end(self) -> None:
-        """Other bytes follow: those of a part that are still wanted have to be copied."""
+        """The memory is used again: parts that are still wanted have to be copied."""
 
     def on_whole(self, headers: Block, data: bytes, trailers: Block) -> None:
         """The whole content of a stream has come at once: headers, the body, trailers."""

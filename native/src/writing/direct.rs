@@ -69,7 +69,7 @@ impl<'p> Message<'_, 'p> {
                 None => wire::skip(self.wire, &mut at, tag).ok()?,
             }
         }
-        done.go_to(self.plan, self.plan.members.len())?;
+        done.go_to(self.plan, self.plan.members.len());
         out.push(b'}');
         Some(())
     }
@@ -149,7 +149,7 @@ impl<'p> Message<'_, 'p> {
 impl Progress<'_> {
     /// Ends the last member, and writes those before `slot` that are written though unset.
     #[inline]
-    fn go_to(&mut self, plan: &Plan, slot: usize) -> Option<()> {
+    fn go_to(&mut self, plan: &Plan, slot: usize) {
         if self.is_list {
             self.is_list = false;
             self.out.push(b']');
@@ -165,7 +165,6 @@ impl Progress<'_> {
             }
             self.next += 1;
         }
-        Some(())
     }
 
     /// Writes the member of a map; returns false if there is none, because it has no entries.
@@ -192,7 +191,7 @@ impl Progress<'_> {
             }
             self.chosen |= 1 << oneof;
         }
-        self.go_to(plan, field.slot)?;
+        self.go_to(plan, field.slot);
         self.name(plan, field.slot);
         self.next += 1;
         Some(())
@@ -217,7 +216,7 @@ impl Progress<'_> {
             if field.slot < self.next {
                 return out_of_order(plan);
             }
-            self.go_to(plan, field.slot)?;
+            self.go_to(plan, field.slot);
             self.next += 1;
             self.entries = Some(Entries::new());
         }

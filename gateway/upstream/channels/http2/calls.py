@@ -25,14 +25,18 @@ from gateway.upstream.channels.large_replies import LARGE_BYTES, LargeReplies, S
 
 PREFIX_BYTES: Final = 5
 """Those before each message: whether it is compressed, and its length (gRPC over HTTP/2)."""
-SHORT: Final = 1024
-PREFIXES: Final = [size.to_bytes(PREFIX_BYTES, "big") for size in range(SHORT)]
-"""Those of messages that are shorter and not compressed, made once."""
+_SHORT: Final = 1024
+_PREFIXES: Final = [size.to_bytes(PREFIX_BYTES, "big") for size in range(_SHORT)]
 _MANY: Final = 16
 """Messages in one frame above which it counts as more than one frame of work."""
 
 _SAYS_LITTLE: Final = frozenset({None, ErrorCode.CANCEL})
 """Codes with which a back end ends a stream at its deadline; None: the connection went with it."""
+
+
+def plain_prefix(size: int) -> bytes:
+    """The bytes before a message of a size that is not compressed; short ones are made once."""
+    return _PREFIXES[size] if size < _SHORT else size.to_bytes(PREFIX_BYTES, "big")
 
 
 class RpcCall(Stream[ResponseHeaders]):
@@ -116,7 +120,7 @@ class RpcCall(Stream[ResponseHeaders]):
         if (
             not self._begun
             and 0 <= size <= self._limit_bytes
-            and data.startswith(size.to_bytes(PREFIX_BYTES, "big"))
+            and data.startswith(plain_prefix(size))
             and self.started
         ):
             # Takes a message that comes whole in one frame, as most do, without copying it twice.
@@ -334,9 +338,7 @@ class UnaryCall(RpcCall):
             and trailers.grpc_status == 0
             and not (self.started or self.ended)
             and 0 <= size <= self._limit_bytes
-            and data.startswith(
-                PREFIXES[size] if size < SHORT else size.to_bytes(PREFIX_BYTES, "big")
-            )
+            and data.startswith(plain_prefix(size))
         ):
             self._message = data[PREFIX_BYTES:]
             self.received_bytes = size

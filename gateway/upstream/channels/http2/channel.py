@@ -17,7 +17,7 @@ from gateway.upstream.channels.failures import (
     unsendable_metadata,
 )
 from gateway.upstream.channels.http2.address import Address, parse_target
-from gateway.upstream.channels.http2.calls import PREFIXES, SHORT, CallOwner, RpcCall, UnaryCall
+from gateway.upstream.channels.http2.calls import CallOwner, RpcCall, UnaryCall, plain_prefix
 from gateway.upstream.channels.http2.connections import Connections, Pending
 from gateway.upstream.channels.http2.headers import RequestHeaders
 from gateway.upstream.channels.http2.messages import gzipped
@@ -218,8 +218,7 @@ class Http2Channel(CallOwner):
             if self._gzips:
                 prefix, message = gzipped(request)
             else:
-                size, message = len(request), request
-                prefix = PREFIXES[size] if size < SHORT else size.to_bytes(5, "big")
+                prefix, message = plain_prefix(len(request)), request
             call.sent_bytes = len(message)
             if len(message) <= JOINED_BYTES:
                 connection.open_whole(block, prefix + message, call)
