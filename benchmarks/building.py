@@ -74,6 +74,23 @@ def compiled() -> Path:
     return place
 
 
+@cache
+def paced() -> Path:
+    """The program that sends requests at a constant rate; compiled if it is missing or stale.
+
+    Raises:
+        MissingError: there is no C compiler, or it failed.
+    """
+    source, program = HERE / "paced.c", BIN / "paced"
+    if not _is_fresh(program, [source]):
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise MissingError("latencies are measured by a C program: apt-get install gcc")
+        BIN.mkdir(parents=True, exist_ok=True)
+        _run([compiler, "-O2", "-Wall", "-o", str(program), str(source)], HERE, dict(os.environ))
+    return program
+
+
 def envoy() -> Path:
     """Envoy's binary, from the installed package, or from one next to the other peers.
 

@@ -15,10 +15,10 @@ from time import monotonic
 
 from rich.console import Console
 
+from benchmarks.at_once import content_length
 from benchmarks.building import OUT, MissingError
 from benchmarks.growth import Curve
 from benchmarks.load import cpu_s
-from benchmarks.paced import content_length
 from benchmarks.peers import ENVOY, GO, LOAD_CORE, OURS, RUST, backend, peers, running
 from benchmarks.report import figure
 from benchmarks.requests import requests

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import nan
 from pathlib import Path
 
-from benchmarks.building import OUT, MissingError
+from benchmarks.building import OUT, MissingError, paced
 from benchmarks.peers import LOAD_CORE, Peer
 from benchmarks.requests import first, requests
 from benchmarks.sample import HERE
@@ -112,8 +112,8 @@ def saturate(port: int, scenario: Scenario, seconds: int) -> Answers:
 
 def exhaust(port: int, scenario: Scenario, seconds: float) -> Answers:
     """Like `saturate`, for slow requests: counts each that was started."""
-    rate = f"{scenario.connections} at once"
-    said = _paced(port, scenario, rate, seconds)
+    command = [sys.executable, "-m", "benchmarks.at_once"]
+    said = _figures(command, port, scenario, str(scenario.connections), seconds)
     if said is None:
         return Answers(0, 0.0, 0)
     answered, good, took_s = said
@@ -133,17 +133,23 @@ def warm_up(peer: Peer, scenario: Scenario, seconds: int = 3) -> int:
 
 
 def latencies_ms(port: int, scenario: Scenario, rate: float, seconds: float) -> tuple[float, float]:
-    """The median and the 99th percentile of the latency, at a constant rate; NaN with TLS."""
+    """The median and the 99th percentile of the latency, at a constant rate; NaN with TLS.
+
+    Raises:
+        MissingError: there is no C compiler.
+    """
     if scenario.scheme == "https":
         return nan, nan
-    p50_ms, p99_ms = _paced(port, scenario, f"{rate:.3f}", seconds) or (nan, nan)
+    p50_ms, p99_ms = _figures([str(paced())], port, scenario, f"{rate:.3f}", seconds) or (nan, nan)
     return p50_ms, p99_ms
 
 
-def _paced(port: int, scenario: Scenario, rate: str, seconds: float) -> list[float] | None:
-    """The output of `benchmarks.paced`; None, with a message, if it failed."""
-    command = ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.paced"]
-    command += [str(port), rate, str(seconds), str(_request_file(port, scenario))]
+def _figures(
+    command: Sequence[str], port: int, scenario: Scenario, load: str, seconds: float
+) -> list[float] | None:
+    """The output of a program that sends load; None, with a message, if it failed."""
+    command = ["taskset", "-c", LOAD_CORE, *command, str(port), load, str(seconds)]
+    command += [str(_request_file(port, scenario))]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
     if done.returncode:
         print(f"no figure for {scenario.name}: {done.stderr.strip()[-200:]}", file=sys.stderr)

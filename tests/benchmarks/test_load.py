@@ -1,17 +1,24 @@
 """What is asked of a gateway, which answers are right, and how they are counted."""
 
 import re
+import shutil
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise, repeat
+from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
+from benchmarks.at_once import content_length, exhaust, read_requests
+from benchmarks.building import paced
 from benchmarks.guards import added, kinds
 from benchmarks.load import ask, names_of_headers, warm_up
-from benchmarks.paced import content_length, exhaust, read_requests, run
 from benchmarks.peers import Peer
 from benchmarks.scenarios import SCENARIOS, SMALL_GET, Scenario, Setup
 
@@ -23,8 +30,11 @@ class Answering(BaseHTTPRequestHandler):
     """Answers /chunks in chunks, /good with 200, and everything else with 404."""
 
     protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[tuple[float, str]]] = []
+    """The time and the path of each request."""
 
     def do_GET(self) -> None:
+        self.asked.append((time.monotonic(), self.path))
         self.send_response(200 if self.path in ("/good", "/chunks") else 404)
         if self.path == "/chunks":
             self.send_header("Transfer-Encoding", "chunked")
@@ -101,10 +111,35 @@ def test_what_was_begun_is_waited_for_however_short_the_time(port: int) -> None:
     assert (answered, good) == (3, 3)
 
 
-def test_a_pace_is_kept(port: int) -> None:
-    latencies_ms = run(port, 100.0, 0.1, repeat(REQUEST))
-    assert len(latencies_ms) == 10
-    assert min(latencies_ms) > 0
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_pace_is_kept(port: int, tmp_path: Path) -> None:
+    file = tmp_path / "requests"
+    paths = [b"/good", b"/chunks", b"/bad"]
+    made = [REQUEST.replace(b"/good", path) for path in paths]
+    file.write_bytes(b"".join(b"%08d%b" % (len(one), one) for one in made))
+    Answering.asked.clear()
+    command = [str(paced()), str(port), "100", "0.3", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    p50_ms, p99_ms = map(float, done.stdout.split())
+    assert 0 < p50_ms <= p99_ms
+    # In turn, the last 0.29 s after the first.
+    assert [path.encode() for _, path in sorted(Answering.asked)] == paths * 10
+    (first_s, _), (last_s, _) = min(Answering.asked), max(Answering.asked)
+    assert last_s - first_s > 0.25
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_gateway_that_hangs_up_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "requests"
+    file.write_bytes(b"%08d%b" % (len(REQUEST), REQUEST))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [str(paced()), str(server.getsockname()[1]), "100", "0.1", str(file)]
+        asking = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        with asking:
+            server.accept()[0].close()
+            _, told = asking.communicate(timeout=30)
+    assert asking.returncode == 1
+    assert "the gateway closed a connection" in told
 
 
 @pytest.mark.parametrize(("wanted", "sent"), [(0, 0), (4, 6)])
