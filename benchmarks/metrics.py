@@ -37,8 +37,8 @@ def record(binding: Any, status: int = 200, code: Code = Code.OK) -> Record:
     return Record(
         at_s=time.time(), duration_s=0.0031, request_id="id", method="GET", path="/v1/items/1",
         query="", masks=None, binding=binding, status=status, code=code,  # type: ignore[arg-type]
-        request_bytes=0, response_bytes=312, peer="", client="", user_agent="", traceparent="",
-        principal=None, fields=NO_FIELDS,
+        request_bytes=0, response_bytes=312, peer="", client="", host="", user_agent="",
+        traceparent="", principal=None, fields=NO_FIELDS,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from gateway.http.forwarded import Forwarding
 from gateway.http.messages import Request
 from gateway.http2.headers import LENGTHS, LONG, literal_start, string
 from gateway.policy.deadlines import Deadlines
-from gateway.telemetry.record import AnyObserver, CompiledObserver, Observer, PathMasks, Record
+from gateway.telemetry.record import Observer, PathMasks, Record, chain_of
 from gateway.trace_context import TRACEPARENT, TRACESTATE, Trace
 from gateway.transcoding.binding import RouteMatch
 from gateway.transcoding.http_body import is_http_body
@@ -179,10 +179,11 @@ class RequestHead(CallHead):
             # All parts in one step: each `+` would copy what is before it.
             if trace is None:
                 block = b"".join((block, start, value))
-            else:
+            elif not trace.state:
                 block = b"".join((block, start, value, _TRACEPARENT_START, trace.text))
-                if trace.state:
-                    block += _TRACESTATE_START + string(trace.state.encode("ascii"))
+            else:
+                own = trace.text + _TRACESTATE_START + string(trace.state.encode("ascii"))
+                block = b"".join((block, start, value, _TRACEPARENT_START, own))
         self._is_encoded, self.encoded = True, block
         return block
 
@@ -321,9 +322,7 @@ class RequestLog:
         """Takes the paths of endpoints that are not recorded (`EndpointRegistry.unrecorded`)."""
         self._traces = traces
         self._unrecorded = unrecorded
-        self._observers = [
-            one if isinstance(one, CompiledObserver) else AnyObserver(one) for one in observers
-        ]
+        self._observers = chain_of(observers)
         self.masks = masks
         """Hide the secret parts of paths."""
 
@@ -337,7 +336,8 @@ class RequestLog:
         started_s: float,
     ) -> None:
         """Creates the record of an ended request and passes it to the observers."""
-        if not self._observers or (match is None and request.path in self._unrecorded):
+        chain = self._observers
+        if chain is None or (match is None and request.path in self._unrecorded):
             return
         fields = request.fields
         trace = request.trace
@@ -359,6 +359,7 @@ class RequestLog:
             response_bytes,
             request.peer,
             request.client,
+            fields.host,
             fields.user_agent,
             fields.traceparent,
             request.principal,
@@ -371,8 +372,9 @@ class RequestLog:
             request.first_byte_s,
             request.back_end_failed,
         )
-        for observer in self._observers:
-            observer.ended(record)
+        while chain is not None:
+            chain.observer.ended(record)
+            chain = chain.following
         record.fields = None  # a record that waits for its spans would keep them in memory
 
 

@@ -11,17 +11,18 @@ from gateway.transcoding.binding import Binding
 
 # With the types of other modules that a record is made of.
 __all__ = [
-    "AnyObserver",
     "Attempt",
     "Binding",
     "Code",
     "CompiledObserver",
     "NamedFields",
     "Observer",
+    "ObserverChain",
     "PathMasks",
     "Principal",
     "Record",
     "Trace",
+    "chain_of",
     "error_type",
 ]
 
@@ -45,9 +46,6 @@ def error_type(status: int, code: Code) -> str:
 
 class NamedFields(Protocol):
     """The header fields of a request."""
-
-    host: str
-    """The value of `Host`."""
 
     @property
     def by_name(self) -> Mapping[str, str]:
@@ -114,6 +112,7 @@ class Record:
         response_bytes: int,
         peer: str,
         client: str,
+        host: str,
         user_agent: str,
         traceparent: str,
         principal: Principal | None,
@@ -137,8 +136,8 @@ class Record:
         self.peer = peer  # the address of the other end of the connection
         self.client = client
         """The client's address; differs from `peer` behind trusted proxies."""
-        self.user_agent = user_agent
-        self.traceparent = traceparent
+        self.host = host  # the value of `Host`
+        self.user_agent, self.traceparent = user_agent, traceparent
         self.trace = trace
         """Its place in its trace, which counts before `traceparent`; None without spans."""
         self.cache_result = cache_result  # a word of the code's own; empty without the cache
@@ -146,7 +145,6 @@ class Record:
         self.split, self.attempts = split, attempts
         self.http_version, self.first_byte_s = http_version, first_byte_s
         self.back_end_failed = back_end_failed
-        self.host = fields.host
         self.fields: NamedFields | None = fields  # None after all observers: see `RequestLog`
 
     @property
@@ -171,7 +169,7 @@ class CompiledObserver:
         raise NotImplementedError
 
 
-class AnyObserver(CompiledObserver):
+class _AnyObserver(CompiledObserver):
     """Passes records to an observer of any class."""
 
     def __init__(self, observer: Observer) -> None:
@@ -180,3 +178,24 @@ class AnyObserver(CompiledObserver):
     def ended(self, record: Record) -> None:
         """Passes on one record."""
         self._ended(record)
+
+
+class ObserverChain:
+    """An observer, and the chain of those after it.
+
+    Not a list: machine code checks the type of each item that it takes from one.
+    """
+
+    __slots__ = ("following", "observer")
+
+    def __init__(self, observer: CompiledObserver, following: "ObserverChain | None") -> None:
+        self.observer = observer
+        self.following = following
+
+
+def chain_of(observers: Sequence[Observer]) -> ObserverChain | None:
+    """Returns the chain of these observers, in their order; None without any."""
+    made: ObserverChain | None = None
+    for one in reversed(observers):
+        made = ObserverChain(one if isinstance(one, CompiledObserver) else _AnyObserver(one), made)
+    return made

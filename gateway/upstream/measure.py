@@ -50,19 +50,22 @@ class Measure:
         It began at `started_s`, of the monotonic clock.
         """
         if isinstance(outcome, Reply):
-            if outcome.messages is None:
-                self._report(call.trace, started_s, _OK)
-            else:
+            if outcome.messages is not None:
                 trace = call.trace  # a hook that held the call would make a reference cycle
                 call.on_end(partial(self._report, trace, started_s))
+                return
+            code = _OK
         elif isinstance(outcome, StatusError):
             call.back_end_failed = True
-            self._report(call.trace, started_s, outcome.code)
+            code = outcome.code
         elif isinstance(outcome, asyncio.CancelledError):
             call.back_end_failed = True
-            self._report(call.trace, started_s, _why_cancelled(call))
+            code = _why_cancelled(call)
         elif isinstance(outcome, Exception):  # of a policy or resolver of the program's own
-            self._report(call.trace, started_s, Code.INTERNAL)
+            code = Code.INTERNAL
+        else:
+            return
+        self._report(call.trace, started_s, code)
 
     def _report(self, trace: Trace | None, started_s: float, code: Code) -> None:
         now_s = _now_s()

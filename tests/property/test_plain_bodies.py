@@ -83,7 +83,7 @@ class Connection:
         self.is_over = upgraded
         self._received += requests
         self._texts += [b""] * len(requests)
-        self.uploads += sum(message is PLAIN_UPLOAD for _, message, _ in requests)
+        self.uploads += sum(one.head is PLAIN_UPLOAD for one in requests)
         return [*map(seen, requests), upgraded, bytes(rest)]
 
     def step(self, data: bytes | None) -> list[object]:
@@ -93,7 +93,7 @@ class Connection:
             self.found += self.receive(data)
         else:
             self._take()
-        bodies = [(self._total(one), one[2].is_eof()) for one in self._received]
+        bodies = [(self._total(one), one.body.is_eof()) for one in self._received]
         return [*self.found, self.is_paused, max(0, self._reader.body_left()), bodies]
 
     def texts(self) -> Sequence[bytes]:
@@ -101,7 +101,8 @@ class Connection:
         return self._texts
 
     def _take(self) -> None:
-        for number, (request, _, stream) in enumerate(self._received):
+        for number, received in enumerate(self._received):
+            request, stream = received.request, received.body
             whole = request.body if isinstance(request, Request) else None
             if isinstance(whole, WholeBody):
                 text = b"" if self._texts[number] or whole.is_buffered else whole.read_now()
@@ -114,7 +115,7 @@ class Connection:
                 return
 
     def _total(self, received: ReceivedRequest) -> int:
-        request, _, stream = received
+        request, stream = received.request, received.body
         if isinstance(request, Request) and isinstance(request.body, WholeBody):
             return len(request.body.read_now())
         return stream.total_bytes

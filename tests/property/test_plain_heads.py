@@ -75,7 +75,7 @@ def reader() -> RequestReader:
 
 def seen(received: ReceivedRequest) -> object:
     """All that the gateway can see of a request, except the way in which its body arrives."""
-    request, message, body = received
+    request, message, body = received.request, received.head, received.body
     if isinstance(request, StatusError):
         return request.http_status, str(request), message.method, message.path
     fields = request.fields
@@ -101,7 +101,7 @@ def outcome(read: Callable[[bytes], Read], pieces: Sequence[bytes]) -> list[obje
             # What follows the first line quotes the piece, and with it the end of a body before.
             return [*found, type(error), str(error).partition("\n\n")[0]]
         found += [*map(seen, requests), upgraded, bytes(rest)]
-        if upgraded or any(message.should_close for _, message, _ in requests):
+        if upgraded or any(one.head.should_close for one in requests):
             break
     return found
 
@@ -183,7 +183,7 @@ async def test_every_head_is_read_as_the_parser_reads_it(seed: int) -> None:
         def read(data: bytes, made: RequestReader = made) -> Read:
             nonlocal plain
             result = made.read(data)
-            plain += sum([message is PLAIN_MESSAGE for _, message, _ in result[0]])
+            plain += sum([one.head is PLAIN_MESSAGE for one in result[0]])
             return result
 
         found = outcome(read, pieces)
@@ -218,7 +218,8 @@ def compare(requests: Sequence[bytes]) -> int:
     def read(data: bytes) -> Read:
         nonlocal formed
         result = made.read(data)
-        for request, _, _ in result[0]:
+        for received in result[0]:
+            request = received.request
             if isinstance(request, Request) and request.fields.form is not None:
                 formed += 1
                 check_metadata(request)
@@ -271,8 +272,9 @@ async def test_lines_become_the_metadata_that_their_fields_become(seed: int) -> 
     chance = random.Random(seed)
     checked = 0
     for _ in range(1000):
-        for request, message, _ in _requests(reader(), head(chance)):
-            if message is not PLAIN_MESSAGE or not isinstance(request, Request):
+        for received in _requests(reader(), head(chance)):
+            request = received.request
+            if received.head is not PLAIN_MESSAGE or not isinstance(request, Request):
                 continue
             check_metadata(request)
             checked += 1

@@ -74,4 +74,4 @@ def entry(**changes: Any) -> Record:
     """A request, as it is or with these changes."""
     values = PLAIN | changes
     fields = HeaderFields(values.pop("headers"), ())
-    return Record(**values, fields=fields)
+    return Record(**values, host=fields.host, fields=fields)

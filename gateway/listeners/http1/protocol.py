@@ -171,11 +171,11 @@ class HttpProtocol(ServingConnection):
 
     def _enqueue(self, received: list[ReceivedRequest]) -> None:
         self._head_since_s = 0.0
-        self._incoming = received[-1][2]
+        self._incoming = received[-1].body
         if self._closing:
             return
         first = received[0]
-        if first[1] is PLAIN_MESSAGE and not self._is_serving and self._answers_at_once(first):
+        if first.head is PLAIN_MESSAGE and not self._is_serving and self._answers_at_once(first):
             return
         self._queue += received
         if not self._is_serving:
@@ -185,13 +185,13 @@ class HttpProtocol(ServingConnection):
 
     def _answers_at_once(self, received: ReceivedRequest) -> bool:
         """Answers a plain request of an idle connection without its task, if that need not wait."""
-        request, message, body = received
+        request = received.request
         if self.writing_paused or not isinstance(request, Request):
             return False
         if self._port.is_draining or (response := self._responder.answer_at_once(request)) is None:
             return False
         self._idle_since_s = self._received_s
-        return self._respond(message, response, body)
+        return self._respond(received.head, response, received.body)
 
     def _enqueue_within_rate(self, received: list[ReceivedRequest], rate: RequestRate) -> None:
         """Queues requests up to the rate limit; others are not answered, and end the connection."""
@@ -282,10 +282,10 @@ class HttpProtocol(ServingConnection):
         """Returns the request to answer, or the response to one that is refused."""
         if self._paused and not self._discarding and len(self._queue) < _MAX_PIPELINED // 2:
             self._continue_reading()
-        # Classes of machine code and tuples are told apart in a tenth of the time of `StatusError`.
-        if not isinstance(waiting, tuple):
+        # Classes of machine code are told apart in a tenth of the time of `StatusError`.
+        if not isinstance(waiting, ReceivedRequest):
             return self._refuse(waiting, self._over_rate)
-        request = waiting[0]
+        request = waiting.request
         if not isinstance(request, Request):
             return self._refuse(request, waiting)
         self._request = request
@@ -296,10 +296,10 @@ class HttpProtocol(ServingConnection):
     ) -> bool | Awaitable[bool]:
         """Sends a response; returns True if the connection stays open for another request, or what
         must be awaited for that."""
-        if not isinstance(waiting, tuple):
+        if not isinstance(waiting, ReceivedRequest):
             self._send(response, "close")
             return False
-        request, message, body = waiting
+        request, head, body = waiting.request, waiting.head, waiting.body
         answered = request if isinstance(request, Request) else None
         if answered is not None and answered.interruption is not None and self._task is not None:
             self._task.uncancel()  # only the request was cancelled
@@ -308,9 +308,9 @@ class HttpProtocol(ServingConnection):
             self._streamed = answered
             return self._hand_over(response, response.upgrade)
         if response.stream is None:
-            return self._respond(message, response, body)
+            return self._respond(head, response, body)
         self._streamed = answered
-        return self._stream(message, response, response.stream, body)
+        return self._stream(head, response, response.stream, body)
 
     async def _stream(
         self, message: Head, response: Response, pieces: BodyStream, body: BodySource
@@ -333,10 +333,10 @@ class HttpProtocol(ServingConnection):
         refuse, peer = self._responder.refuse, self._reader.peer
         if received is None:
             return refuse(error, peer, fields=self._reader.fields_of_failed())
-        request, message, _ = received
+        request, head = received.request, received.head
         if isinstance(request, Request):
             return refuse(error, peer, request.method, request.path, request.fields)
-        return refuse(error, peer, message.method, message.path, fields_of(message))
+        return refuse(error, peer, head.method, head.path, fields_of(head))
 
     def _keep_alive(self, message: Head, body: BodySource) -> tuple[bool, str]:
         """Returns True if the connection stays open, and the value of its Connection header."""

@@ -28,12 +28,26 @@ from gateway.listeners.http1.request_head import (
 )
 from gateway.listeners.http1.unfinished_head import UnfinishedHead, after_last_head
 
-ReceivedRequest = tuple[Request | StatusError, Head, BodySource]
-"""A request, or the error that rejects it; its parsed head; and the stream of its body."""
-
 _CONTENT_LENGTH: Final = istr("Content-Length")
 _MAX_SKIPPED_BYTES: Final = 64 * 1024
 """The limit for the rest of a head that is too large, which is searched for its `Origin`."""
+
+
+class ReceivedRequest:
+    """A request whose head is complete.
+
+    A class, because machine code checks the types of a tuple's items each time it takes one.
+    """
+
+    __slots__ = ("body", "head", "request")
+
+    def __init__(self, request: Request | StatusError, head: Head, body: BodySource) -> None:
+        self.request = request
+        """The request, or the error that rejects it."""
+        self.head = head
+        """Its parsed head."""
+        self.body = body
+        """The stream of its body."""
 
 
 class RequestReader:
@@ -127,17 +141,17 @@ class RequestReader:
         fields = request.fields
         length = fields.content_length
         if not length:
-            return [(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
+            return [ReceivedRequest(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
         body = data[self._plain_heads.body_at :]
         if len(body) == length:
             request.body = WholeBody(body)
-            return [(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
+            return [ReceivedRequest(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
         stream = ArrivingBody(self._connection, self._loop)
         on_read: ReadHook = self._connection.on_body_read
         request.body = IncomingBody(stream, fields, self._limits, on_read)
         self._body, self._stated_bytes = stream, length
         stream.feed_data(body)
-        return [(request, PLAIN_UPLOAD, stream)], False, b""
+        return [ReceivedRequest(request, PLAIN_UPLOAD, stream)], False, b""
 
     def _fill(self, body: BodySource, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Adds bytes to the body of a plain head, and reads what follows its end."""
@@ -196,10 +210,10 @@ class RequestReader:
             try:
                 request = self._request(message, body, upgraded=is_upgraded)
             except StatusError as error:
-                received.append((error, head, body))
+                received.append(ReceivedRequest(error, head, body))
             else:
-                received.append((request, head, body))
-        _, head, body = received[-1]
+                received.append(ReceivedRequest(request, head, body))
+        head, body = received[-1].head, received[-1].body
         self._unfinished = self._body = None
         if not body.is_eof():
             self._body, self._taken_bytes = body, body.total_bytes

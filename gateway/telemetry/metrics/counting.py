@@ -17,7 +17,7 @@ from gateway.telemetry.metrics.definitions import (
     SPLIT_CALLS,
 )
 from gateway.telemetry.metrics.metric import Slot
-from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
+from gateway.telemetry.record import Binding, Code, CompiledObserver, Record, error_type
 from gateway.trace_context import SAMPLED, read_traceparent
 
 # With the types of a metric that it counts.
@@ -111,10 +111,11 @@ class _Children:
 class _Last:
     """The combination of labels of the last request that was a usual one, and its children."""
 
-    __slots__ = ("children", "code", "method", "route", "status")
+    __slots__ = ("binding", "children", "code", "method", "status")
 
     def __init__(self) -> None:
-        self.route = self.method = ""
+        self.binding: Binding | None = None
+        self.method = ""
         self.status = 0
         self.code: Code = Code.OK
         self.children: _Children | None = None
@@ -139,14 +140,13 @@ class RequestMetrics(CompiledObserver):
         self._split_calls = metrics[SPLIT_CALLS.name]
         self._splits: dict[tuple[str, str], int] = {}
         # By the template of the route, not by its binding: that would keep the schema of each
-        # generation before a reload alive.
+        # generation before a reload alive. The last binding keeps one until the next request.
         self._kept: dict[str, dict[str, dict[int, _Children]]] = {}
         self._last = _Last()
 
     def ended(self, record: Record) -> None:
         """Counts one request."""
         binding, last = record.binding, self._last
-        route = "" if binding is None else binding.rule.template
         is_usual = record.http_version == _USUAL_VERSION and not record.back_end_failed
         # Mostly it is that of the request before: no text is hashed, and no object is made.
         children = last.children
@@ -155,12 +155,12 @@ class RequestMetrics(CompiledObserver):
             or not is_usual
             or record.status != last.status
             or record.code is not last.code
-            or route is not last.route
+            or binding is not last.binding
             or record.method is not last.method
         ):
-            children = self._find(record, route)
+            children = self._find(record, "" if binding is None else binding.rule.template)
             if is_usual and record.method in _METHODS:
-                last.route, last.method, last.children = route, record.method, children
+                last.binding, last.method, last.children = binding, record.method, children
                 last.status, last.code = record.status, record.code
         children.duration.add(record.duration_s)
         children.request_size.add(float(record.request_bytes))

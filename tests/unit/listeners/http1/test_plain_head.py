@@ -52,7 +52,7 @@ def unknowing(first: bytes) -> RequestReader:
 
 def told(received: ReceivedRequest) -> object:
     """All that can be asked of a request, but how its body comes."""
-    request, message, body = received
+    request, message, body = received.request, received.head, received.body
     if isinstance(request, StatusError):
         return request.http_status, message.method, message.path
     fields = request.fields
@@ -83,7 +83,7 @@ def is_plain(reader: RequestReader, data: bytes) -> bool:
         read, _, _ = reader.read(data)
     except HttpProcessingError:
         return False
-    return len(read) == 1 and read[0][1] is PLAIN_MESSAGE
+    return len(read) == 1 and read[0].head is PLAIN_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,8 @@ async def test_targets_over_the_limit_are_parsed() -> None:
     assert is_plain(knowing(GET, limits), GET)
     longer = GET.replace(b"text=b", b"text=bcde")
     assert not is_plain(knowing(GET, limits), longer)
-    [(refusal, _, _)], _, _ = knowing(GET, limits).read(longer)
+    [received], _, _ = knowing(GET, limits).read(longer)
+    refusal = received.request
     assert isinstance(refusal, StatusError)
     assert refusal.http_status == 414
 
@@ -223,12 +224,14 @@ async def test_targets_over_the_limit_are_parsed() -> None:
 async def test_fields_tell_the_length_of_the_body_they_came_with() -> None:
     reader = knowing(POST)
     longer = POST.replace(b'"b"', b'"bcd"').replace(b"Length: 12", b"Length: 14")
-    [(request, _, _)], _, _ = reader.read(longer)
+    [received], _, _ = reader.read(longer)
+    request = received.request
     assert isinstance(request, Request)
     assert isinstance(request.body, WholeBody)
     assert request.headers["content-length"] == "14"
     assert (b"Content-Length", b"14") in request.fields.raw
-    [(before, _, _)], _, _ = reader.read(POST)
+    [received], _, _ = reader.read(POST)
+    before = received.request
     assert isinstance(before, Request)
     assert before.headers["Content-Length"] == "12"
     assert request.headers["Content-Length"] == "14"
@@ -240,7 +243,8 @@ async def test_a_line_is_read_once_while_a_client_sends_the_same() -> None:
     shown: list[str | None] = []
     for number, token in enumerate(tokens):
         lines = ("X-Key: k", f"traceparent: {number}", f"Authorization: Bearer {token}")
-        [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+        [received], _, _ = reader.read(get("/v1/items/a", *lines))
+        request = received.request
         assert isinstance(request, Request)
         assert request.fields.first(b"traceparent") == request.fields.traceparent == str(number)
         assert request.fields.first(b"x-key") == "k"
@@ -256,7 +260,8 @@ async def test_the_forms_of_several_clients_are_known_on_one_connection() -> Non
 
     def sent(client: int, number: int) -> HeadForm | None:
         lines = (f"X-Client-{client}: a", f"X-Device: {number}", f"traceparent: {number}")
-        [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+        [received], _, _ = reader.read(get("/v1/items/a", *lines))
+        request = received.request
         assert isinstance(request, Request)
         assert request.headers[f"X-Client-{client}"] == "a"
         assert request.headers["X-Device"] == request.fields.traceparent == str(number)
@@ -281,7 +286,8 @@ async def test_connections_share_the_form_of_a_head_but_none_of_its_secrets() ->
         reader = request_reader()
         for number in range(3):
             lines = ("X-Shared: a", f"Authorization: Bearer {token}", f"X-Number: {number}")
-            [(request, _, _)], _, _ = reader.read(get("/v1/items/a", *lines))
+            [received], _, _ = reader.read(get("/v1/items/a", *lines))
+            request = received.request
         assert isinstance(request, Request)
         assert request.fields.first(b"authorization") == f"Bearer {token}"
         assert request.headers["X-Number"] == "2"
@@ -296,7 +302,8 @@ async def test_the_form_of_a_long_head_is_not_kept(size: int, *, is_kept: bool) 
     reader = request_reader()
     for number in range(3):
         sent = get("/v1/items/a", f"Cookie: {'c' * size}", f"traceparent: {number}")
-        [(request, _, _)], _, _ = reader.read(sent)
+        [received], _, _ = reader.read(sent)
+        request = received.request
     assert isinstance(request, Request)
     assert (request.fields.form is not None) == is_kept
 
