@@ -179,11 +179,10 @@ class RequestHead(CallHead):
             # All parts in one step: each `+` would copy what is before it.
             if trace is None:
                 block = b"".join((block, start, value))
-            elif not trace.state:
-                block = b"".join((block, start, value, _TRACEPARENT_START, trace.text))
             else:
-                own = trace.text + _TRACESTATE_START + string(trace.state.encode("ascii"))
-                block = b"".join((block, start, value, _TRACEPARENT_START, own))
+                state = trace.state
+                more = _TRACESTATE_START + string(state.encode("ascii")) if state else b""
+                block = b"".join((block, start, value, _TRACEPARENT_START, trace.text, more))
         self._is_encoded, self.encoded = True, block
         return block
 
