@@ -16,12 +16,14 @@ from google.rpc import status_pb2
 from gateway.cache.entries import Entry
 from gateway.cache.freshness import Times
 from gateway.call import Metadata
+from gateway.deflate import compressed
 from gateway.status import Code, StatusError, status_bytes
 
 _PLAIN: Final = b"\x01"
 _COMPRESSED: Final = b"\x02"
 _COMPRESSED_FROM: Final = 4096
-"""Measured: text takes 60 % of its size, 0.3 ms to compress once, and 25 us for each reader."""
+"""Measured: 45 kB of JSON take a sixth of their size, 34 us to compress once, and 49 us for each
+reader."""
 _LENGTH: Final = 4
 _HEAD_BYTES: Final = 256 * 1024
 """The size limit of a head: metadata, tags and paths are limited where they arrive."""
@@ -55,7 +57,7 @@ def stored_bytes(entry: Entry, kept_s: float) -> bytes:
     text = json.dumps(head).encode()
     form = len(text).to_bytes(_LENGTH, "big") + text + body
     if len(form) >= _COMPRESSED_FROM:
-        smaller = zlib.compress(form, 1)
+        smaller = compressed(form)
         if len(smaller) < len(form):
             return _COMPRESSED + smaller
     return _PLAIN + form

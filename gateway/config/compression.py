@@ -14,5 +14,5 @@ class CompressionOptions(Section):
     """Compress a response if the client accepts it and the body is suitable."""
     min_bytes: Bytes = 1024
     """The size from which bodies are compressed."""
-    level: Annotated[int, Field(ge=1, le=9)] = 4
-    """The compression level of gzip, from 1 (fast) to 9 (small)."""
+    level: Annotated[int, Field(ge=1, le=9)] = 2
+    """The compression level of gzip, from 1 (fast) to 9 (small); 4 takes four times as long as 2."""

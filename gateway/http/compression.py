@@ -1,13 +1,12 @@
 """Compresses response bodies with gzip, if the client accepts it and it makes them smaller."""
 
 import asyncio
-import zlib
 from functools import lru_cache
 
 from gateway.config.compression import CompressionOptions
+from gateway.deflate import gzipped
 from gateway.http.messages import Response
 
-_GZIP_WINDOW = 31
 _COMPRESSIBLE = (
     "application/json",
     "text/",
@@ -69,9 +68,3 @@ async def compress(
             response.form = None
     response.body = compressed
     response.headers.append(("Content-Encoding", "gzip"))
-
-
-def gzipped(body: bytes, level: int) -> bytes:
-    """Returns `body` in gzip (RFC 1952)."""
-    compressor = zlib.compressobj(level, wbits=_GZIP_WINDOW)
-    return compressor.compress(body) + compressor.flush()

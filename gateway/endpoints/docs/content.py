@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from gateway.http.compression import accepts_gzip, gzipped
+from gateway.deflate import gzipped
+from gateway.http.compression import accepts_gzip
 from gateway.http.messages import Headers, Request, Response
 
 _TAG: Final = re.compile(r'"[^"]*"')

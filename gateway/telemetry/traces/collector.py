@@ -3,12 +3,13 @@
 All of it blocks: only the thread of the exporter calls it.
 """
 
-import gzip
 import http.client
 import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+from gateway.deflate import FASTEST, gzipped
 
 _LONGEST_ANSWER: Final = 65_536
 _LONGEST_PAUSE_S: Final = 60.0
@@ -57,7 +58,7 @@ class Collector:
 
     def send(self, body: bytes) -> Outcome:
         """Sends one request, such as an `ExportTraceServiceRequest`."""
-        sent = gzip.compress(body, 1) if self._compresses else body
+        sent = gzipped(body, FASTEST) if self._compresses else body
         try:
             self._connection.request("POST", self._path, sent, self._headers)
             response = self._connection.getresponse()

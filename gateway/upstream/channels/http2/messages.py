@@ -1,12 +1,11 @@
 """Frames gRPC messages for a stream: a flag, the length, the message, compressed or not."""
 
-import zlib
 from typing import Final
 
-_GZIP: Final = 31
+from gateway import deflate
+
 _LEAST_BYTES: Final = 1024
 """Below this size, gzip costs more than it saves."""
-_FASTEST: Final = 1
 
 
 def plain(message: bytes) -> tuple[bytes, bytes]:
@@ -18,7 +17,7 @@ def gzipped(message: bytes) -> tuple[bytes, bytes]:
     """Returns the prefix of a message, and the message as it is sent: compressed if that pays."""
     if len(message) < _LEAST_BYTES:
         return plain(message)
-    packed = zlib.compress(message, _FASTEST, _GZIP)
+    packed = deflate.gzipped(message, deflate.FASTEST)
     # gRPC compression.md: a message may be sent as it is on a stream that could compress it.
     if len(packed) >= len(message):
         return plain(message)
