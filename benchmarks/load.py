@@ -1,5 +1,6 @@
 """Puts load on one gateway with wrk, and reads its processor time and memory from /proc."""
 
+import gzip
 import http.client
 import os
 import re
@@ -18,7 +19,7 @@ from benchmarks.building import OUT, MissingError, paced
 from benchmarks.peers import LOAD_CORE, Peer
 from benchmarks.requests import first, requests
 from benchmarks.sample import HERE
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import Scenario, Setup
 from benchmarks.secured import trusting
 
 _FILE_BYTES = 16_000_000
@@ -69,11 +70,14 @@ def keeping(port: int, scheme: str = "http") -> Iterator[Ask]:
 
     def ask(scenario: Scenario) -> tuple[int, bytes]:
         request = first(scenario)
-        # A gateway that compresses is asked for what can be counted.
-        headers = {**request.headers, "Accept-Encoding": "identity"}
+        coding = "gzip" if scenario.setup is Setup.GZIP else "identity"
+        headers = {**request.headers, "Accept-Encoding": coding}
         connection.request(request.method, request.target, request.body or None, headers)
         response = connection.getresponse()
-        return response.status, response.read()
+        body = response.read()
+        if coding != response.headers.get("Content-Encoding", "identity"):
+            return response.status, b""
+        return response.status, gzip.decompress(body) if coding == "gzip" else body
 
     try:
         yield ask

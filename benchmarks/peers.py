@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from benchmarks import secured
 from benchmarks.building import (
     BACKEND,
     GRPC_GATEWAY,
@@ -30,7 +31,6 @@ from benchmarks.building import (
 )
 from benchmarks.sample import HERE, descriptor_set
 from benchmarks.scenarios import Setup
-from benchmarks.secured import all_guards, certificate, encrypt_envoy, guard_envoy, require_token
 
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 DESCRIPTORS = "bench.binpb"
@@ -139,7 +139,7 @@ def python_gateway(
 
 
 def _all_guards(backend: str) -> Start:
-    return gateway(backend, all_guards(OUT))
+    return gateway(backend, secured.all_guards(OUT))
 
 
 def _tls(backend: str) -> Start:
@@ -149,7 +149,7 @@ def _tls(backend: str) -> Start:
 @cache
 def _certificate() -> Mapping[str, str]:
     """The certificate of every gateway."""
-    return certificate(OUT)
+    return secured.certificate(OUT)
 
 
 def _go(program: Path, backend: str, *, tls: bool = False) -> Start:
@@ -201,13 +201,13 @@ def _armeria(backend: str, *, tls: bool = False) -> Start:
 
 def _envoy_with_guards(backend: str) -> Start:
     return envoy_gateway(
-        backend, Setup.ALL_GUARDS, lambda settings: guard_envoy(settings, OUT / "envoy.log")
+        backend, Setup.ALL_GUARDS, lambda settings: secured.guard_envoy(settings, OUT / "envoy.log")
     )
 
 
 def _envoy_with_tls(backend: str) -> Start:
     return envoy_gateway(
-        backend, Setup.TLS, lambda settings: encrypt_envoy(settings, _certificate())
+        backend, Setup.TLS, lambda settings: secured.encrypt_envoy(settings, _certificate())
     )
 
 
@@ -293,6 +293,7 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (OURS, frozenset({Setup.GUARDED}), partial(gateway, settings=GUARD)),
     (OURS, frozenset({Setup.ALL_GUARDS}), _all_guards),
     (OURS, frozenset({Setup.TLS}), _tls),
+    (OURS, frozenset({Setup.GZIP}), partial(gateway, settings={"compression": {}})),
     (PYTHON, frozenset({Setup.PLAIN, Setup.LINES}), _beside_machine_code),
     (GRPCIO, frozenset({Setup.PLAIN, Setup.LINES}), partial(gateway, channel="grpcio")),
     (GO, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), partial(_go, GRPC_GATEWAY)),
@@ -303,10 +304,15 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (
         ENVOY,
         frozenset({Setup.GUARDED}),
-        partial(envoy_gateway, setup=Setup.GUARDED, change=require_token),
+        partial(envoy_gateway, setup=Setup.GUARDED, change=secured.require_token),
     ),
     (ENVOY, frozenset({Setup.ALL_GUARDS}), _envoy_with_guards),
     (ENVOY, frozenset({Setup.TLS}), _envoy_with_tls),
+    (
+        ENVOY,
+        frozenset({Setup.GZIP}),
+        partial(envoy_gateway, setup=Setup.GZIP, change=secured.pack_in_envoy),
+    ),
     (RUST, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), _structured_proxy),
     (RUST, frozenset({Setup.TLS}), partial(_structured_proxy, tls=True)),
     ("vanguard-go", frozenset({Setup.PLAIN}), partial(_go, VANGUARD)),

@@ -23,6 +23,7 @@ class Setup(Enum):
     GUARDED = "guarded"
     ALL_GUARDS = "all guards"
     TLS = "TLS"
+    GZIP = "gzip"
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ LIST_100 = Scenario("list of 100", "/v1/items?count=100&tag={item}", items=100)
 LIST_10_000 = Scenario(
     "list of 10,000", "/v1/items?count=10000&tag={item}", items=10_000, connections=2, slow=True
 )
+LIST_GZIP = replace(LIST_100, name="list of 100, gzip", setup=Setup.GZIP)
 NOT_FOUND = Scenario("404", "/v1/nowhere/{item}", status=404)
 WRONG_FIELDS = Scenario(
     "400, two wrong fields", "/v1/items?count={item}x&count=y{shelf}", status=400
@@ -151,6 +153,7 @@ SCENARIOS = (
     PATCH,
     Scenario("50 query parameters", f"/v1/items?count=1{_FIFTY_TAGS}", items=1),
     LIST_100,
+    LIST_GZIP,
     LIST_10_000,
     LINES,
     _stream(Setup.EVENTS, "text/event-stream"),

@@ -1,4 +1,4 @@
-"""The credentials and settings with which gateways run with all their guards, or serve TLS."""
+"""The credentials and settings with which gateways have all guards, compress, or serve TLS."""
 
 import json
 import ssl
@@ -103,6 +103,20 @@ def require_token(settings: dict[str, Any]) -> None:
     """Makes Envoy refuse requests without a token."""
     manager = _chain(settings)["filters"][0]["typed_config"]
     manager["http_filters"].insert(0, _jwt_authn())
+
+
+def pack_in_envoy(settings: dict[str, Any]) -> None:
+    """Makes Envoy compress, at its fastest level."""
+    manager = _chain(settings)["filters"][0]["typed_config"]
+    library = _extension(
+        "gzip", "compression.gzip.compressor.v3.Gzip", compression_level="BEST_SPEED"
+    )
+    compressor = _extension(
+        "envoy.filters.http.compressor",
+        "filters.http.compressor.v3.Compressor",
+        compressor_library=library,
+    )
+    manager["http_filters"].insert(0, compressor)
 
 
 def certificate(folder: Path) -> dict[str, str]:

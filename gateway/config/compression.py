@@ -15,4 +15,4 @@ class CompressionOptions(Section):
     min_bytes: Bytes = 1024
     """The size from which bodies are compressed."""
     level: Annotated[int, Field(ge=1, le=9)] = 2
-    """The compression level of gzip, from 1 (fast) to 9 (small); 4 takes four times as long as 2."""
+    """The compression level of gzip, from 1 (fast) to 9 (small); 4 takes four times as long."""

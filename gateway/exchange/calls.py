@@ -374,7 +374,6 @@ class RequestLog:
         while chain is not None:
             chain.observer.ended(record)
             chain = chain.following
-        record.fields = None  # a record that waits for its spans would keep them in memory
 
 
 def _own(request_id: str, trace: Trace | None) -> Metadata:

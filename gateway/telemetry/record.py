@@ -145,12 +145,12 @@ class Record:
         self.split, self.attempts = split, attempts
         self.http_version, self.first_byte_s = http_version, first_byte_s
         self.back_end_failed = back_end_failed
-        self.fields: NamedFields | None = fields  # None after all observers: see `RequestLog`
+        self.fields = fields
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The header fields of the request, by name, as long as there are `fields`."""
-        return {} if self.fields is None else self.fields.by_name
+        """The header fields of the request, by name."""
+        return self.fields.by_name
 
 
 class Observer(Protocol):

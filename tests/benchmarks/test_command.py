@@ -16,7 +16,9 @@ def chosen(monkeypatch: pytest.MonkeyPatch, *flags: str) -> list[str]:
     [
         pytest.param((), [scenario.name for scenario in SCENARIOS], id="all"),
         pytest.param(("--quick",), [SMALL_GET.name], id="quick"),
-        pytest.param(("--only", "list of"), ["list of 100", "list of 10,000"], id="a part"),
+        pytest.param(("--only", "list of"),
+                     ["list of 100", "list of 100, gzip", "list of 10,000"],
+                     id="a part"),
         pytest.param(("--only", "401", "--only", "1 kB"),
                      ["POST 1 kB", "POST 1 kB, repeated", "401 refused"],
                      id="several parts, in the usual order"),

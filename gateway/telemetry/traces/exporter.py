@@ -1,7 +1,8 @@
 """Exports the spans of ended requests: an observer, a bounded queue and a thread.
 
-A request only appends its record to the queue. The thread builds the spans and sends them in
-batches, so that a collector that is slow or down delays no request.
+A request adds its encoded spans to the queue: later, what they are made of is no longer in the
+processor's cache, which takes several times as long. The thread sends them in batches, so that a
+collector that is slow or down delays no request.
 """
 
 import logging
@@ -14,7 +15,7 @@ from typing import Final, Protocol
 
 from gateway.config.tracing import Kept, TracingOptions
 from gateway.telemetry.event import about
-from gateway.telemetry.record import Code, CompiledObserver, Record, Trace, error_type
+from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
 from gateway.telemetry.traces import otlp
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
@@ -33,7 +34,6 @@ _SAID_EVERY_S: Final = 60.0
 _CLOSING_S: Final = 5.0
 _OK: Final = Code.OK
 _TOO_SLOW: Final = "the collector takes them more slowly than they come"
-_Item = tuple[Record, Trace]
 
 
 class Sends(Protocol):
@@ -57,14 +57,15 @@ class SpanExporter(CompiledObserver):
         self._slow_s = options.slow_s if Kept.SLOW in options.keep else float("inf")
         self._collector = collector
         self._spans = SpanBuilder(scheme)
-        self._resource: Mapping[str, otlp.Value] = {
+        resource: Mapping[str, otlp.Value] = {
             "service.name": options.service_name,
             "service.version": version,
             "service.instance.id": str(uuid.uuid4()),
             **options.resource,
         }
-        self._version = version
-        self._waiting: deque[_Item] = deque()
+        self._requests = otlp.Requests(resource, _SCOPE, version, SCHEMA_URL)
+        self._waiting: deque[bytes] = deque()
+        """The spans of each request."""
         self._wake = threading.Event()
         self._closing = threading.Event()
         # Two counters, because each is written by one thread.
@@ -81,7 +82,7 @@ class SpanExporter(CompiledObserver):
         return self._dropped + self._unsent
 
     def ended(self, record: Record) -> None:
-        """Takes the record of a request; its spans are sent within seconds, or counted as lost."""
+        """Encodes the spans of a request; they are sent within seconds, or counted as lost."""
         trace = record.trace
         if trace is None:
             return
@@ -95,7 +96,12 @@ class SpanExporter(CompiledObserver):
         if len(waiting) >= _MOST_WAITING:
             self._dropped += 1
             return
-        waiting.append((record, trace))
+        try:
+            waiting.append(self._spans.encode(record, trace))
+        except Exception:  # the response has nothing to do with it
+            logger.exception("the spans of request %s cannot be made", record.request_id)
+            self._dropped += 1
+            return
         if len(waiting) == _BATCH:
             self._wake.set()
 
@@ -133,29 +139,16 @@ class SpanExporter(CompiledObserver):
         left = len(self._waiting)
         while left:
             count = min(_BATCH, left)
-            spans = self._encoded(count)
-            if spans:
-                self._deliver(spans)
+            self._deliver([self._waiting.popleft() for _ in range(count)])
             left -= count
             if len(self._waiting) >= _BATCH:
                 left = len(self._waiting)
         if self.lost() > self._said:
             self._say(self._why)
 
-    def _encoded(self, count: int) -> list[bytes]:
-        spans = []
-        for _ in range(count):
-            record, trace = self._waiting.popleft()
-            try:
-                spans.append(self._spans.encode(record, trace))
-            except Exception:  # the thread must go on
-                logger.exception("the spans of request %s cannot be made", record.request_id)
-                self._unsent += 1
-        return spans
-
     def _deliver(self, spans: list[bytes]) -> None:
         """Sends a batch, again after growing pauses if the collector may take it later."""
-        body = otlp.request(self._resource, _SCOPE, self._version, SCHEMA_URL, spans)
+        body = self._requests.encode(spans)
         pause_s = _FIRST_PAUSE_S
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             is_last = self._closing.is_set() or attempt == _MOST_ATTEMPTS

@@ -1,10 +1,17 @@
 """Writes the messages of OTLP for traces as protobuf (opentelemetry-proto 1.5, trace/v1)."""
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.transcoding.wire import LENGTH, length_delimited, signed_varint, tag, varint
+from gateway.transcoding.wire import (
+    LENGTH,
+    length_delimited,
+    length_prefix,
+    signed_varint,
+    tag,
+    varint,
+)
 
 SERVER: Final = 2
 CLIENT: Final = 3
@@ -118,17 +125,26 @@ def span(  # noqa: PLR0917 - the fields of a span
     return length_delimited(2, encoded)
 
 
-def request(
-    resource: Mapping[str, Value], scope: str, version: str, schema_url: str, spans: Iterable[bytes]
-) -> bytes:
-    """Encodes an `ExportTraceServiceRequest` of spans that `span` has encoded."""
-    about = length_delimited(
-        1, length_delimited(1, scope.encode()) + length_delimited(2, version.encode())
-    )
-    scope_spans = about + b"".join(spans) + length_delimited(3, schema_url.encode())
-    resource_spans = (
-        length_delimited(1, attributes(resource, number=1))
-        + length_delimited(2, scope_spans)
-        + length_delimited(3, schema_url.encode())
-    )
-    return length_delimited(1, resource_spans)
+class Requests:
+    """Encodes each `ExportTraceServiceRequest` of one program."""
+
+    def __init__(
+        self, resource: Mapping[str, Value], scope: str, version: str, schema_url: str
+    ) -> None:
+        about = length_delimited(1, scope.encode()) + length_delimited(2, version.encode())
+        self._resource = length_delimited(1, attributes(resource, number=1))
+        self._scope = length_delimited(1, about)
+        self._schema = length_delimited(3, schema_url.encode())
+
+    def encode(self, spans: Sequence[bytes]) -> bytes:
+        """Encodes a request of spans that `span` has encoded."""
+        schema = self._schema
+        scope_size = len(self._scope) + sum(map(len, spans)) + len(schema)
+        scope_prefix = length_prefix(2, scope_size)
+        size = len(self._resource) + len(scope_prefix) + scope_size + len(schema)
+        # The lengths first, so that all is copied once.
+        return b"".join((
+            length_prefix(1, size), self._resource,
+            scope_prefix, self._scope, *spans, schema,
+            schema,
+        ))  # fmt: skip
