@@ -120,7 +120,7 @@ def parts() -> dict[str, Callable[[], object]]:
     return {
         "a new trace": starter.begin,
         "a trace continued": lambda: starter.start(_PARENT, (), is_trusted=False),
-        "two spans built, in the thread": lambda: builder.encode(record, trace),
+        "two spans built": lambda: builder.encode(record, trace),
     }
 
 

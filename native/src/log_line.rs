@@ -118,7 +118,7 @@ fn civil(day: u64) -> (u64, u64, u64) {
 
 /// Returns true if a text is shown as it is: printable ASCII without what JSON escapes, and without
 /// what can be or hide a credential (`gateway/telemetry/masking.py`): `%`, `gw` and `eyJ`.
-fn is_plain(text: &str) -> bool {
+pub fn is_plain(text: &str) -> bool {
     if text.len() > LIMIT {
         return false;
     }
@@ -150,7 +150,7 @@ fn has_odd(block: &[u8; BLOCK]) -> bool {
 
 /// The id of the span of a request: that of its call with the highest bit inverted
 /// (`Trace.span_id`).
-fn server_span(call: &[u8; 16]) -> [u8; 16] {
+pub fn server_span(call: &[u8; 16]) -> [u8; 16] {
     let mut id = *call;
     id[0] = match id[0] {
         digit @ b'0'..=b'1' => digit + 8,

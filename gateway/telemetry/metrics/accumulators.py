@@ -32,15 +32,18 @@ class Accumulator:
     def __init__(self, at: int, edges: list[float], changed: "list[Accumulator]") -> None:
         """Takes the first cell, the upper bounds in rising order, none for a counter, and the list
         to which it adds itself when there is something to flush."""
+        # First those that each value needs: as machine code, they share a line of the cache.
+        self._sum = 0.0
+        # The bounds of the last value's bucket, and what it has counted since it was turned to.
+        self._above = -inf
+        self._up_to = edges[0] if edges else inf
+        self._count = 0
+        self._is_changed = False
+        self._number = 0
+        """The bucket of the last value."""
         self._at = at
         self._edges = edges
         self._changed = changed
-        self._is_changed = False
-        self._sum = 0.0
-        # The bucket of the last value, its bounds, and what it has counted since it was turned to.
-        self._number = self._count = 0
-        self._above = -inf
-        self._up_to = edges[0] if edges else inf
         self._counts = [0] * (len(edges) + 1)
         self._used: list[int] = []
         """The buckets with a count."""

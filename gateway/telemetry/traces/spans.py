@@ -1,16 +1,19 @@
 """Builds the spans of an ended request: that of the request, of its call, and of its attempts.
 
 Names are those of OpenTelemetry's semantic conventions 1.44 ("HTTP spans", "gRPC"), as in the
-access log. Text that the access log masks is masked here too.
+access log. Text that the access log masks is masked here too. The native module encodes the spans
+of most requests, a twin of what is defined here.
 """
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.telemetry.masking import mask_credentials, query_names
 from gateway.telemetry.record import Attempt, Code, Record, Trace, error_type
 from gateway.telemetry.traces import otlp
+from gateway.transcoding.json.native import native_module
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 _METHODS: Final = frozenset(
@@ -27,16 +30,34 @@ _REQUEST_SIZE: Final = otlp.Attribute("http.request.body.size")
 _RESPONSE_SIZE: Final = otlp.Attribute("http.response.body.size")
 
 
+class _CallSpan(NamedTuple):
+    """The parts of the span of a call; the times are seconds since 1970."""
+
+    rpc_method: str
+    title: bytes
+    attributes: bytes
+    is_failed: bool
+    started_s: float
+    ended_s: float
+
+
+_NO_CALL: Final = _CallSpan("", b"", b"", is_failed=False, started_s=0.0, ended_s=0.0)
+
+
 class SpanBuilder:
     """Encodes the spans of requests as items of `ScopeSpans.spans`."""
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
+        module = native_module()
+        self._native: Callable[..., bytes | None] | None = (
+            None if module is None else module.request_spans
+        )
 
     def encode(self, record: Record, trace: Trace) -> bytes:
         """Returns the span of a request, that of its call if there was one, and those of the call's
         attempts if there were several."""
-        binding = record.binding
+        binding, path, query = record.binding, record.path, record.query
         title, outcome, is_failed = _outcome(
             record.method,
             None if binding is None else binding.rule.template,
@@ -45,63 +66,87 @@ class SpanBuilder:
             self._scheme,
             record.http_version,
         )
-        server = otlp.span(
-            trace.trace_id,
-            trace.span_id,
-            trace.parent_id,
-            trace.state,
-            trace.flags,
-            title,
-            record.at_s - record.duration_s,
-            record.at_s,
-            outcome + _details(record),
-            otlp.event("first_byte", record.first_byte_s) if record.first_byte_s else b"",
-            is_failed=is_failed,
-            is_remote=trace.parent_id != "",
-        )
-        if trace.call_code is None or binding is None:
-            return server
-        rpc_method = binding.method.path[1:]
-        spans = server + _call(trace, trace.call_code, rpc_method)
+        if record.masks.hides_anything:
+            path = record.masks.mask(path, binding)
+        if query:
+            query = query_names(query, None if binding is None else binding.method.input)[:_LONGEST]
+        caller = _caller(record.client, record.peer, record.user_agent, record.host)
+        call = _NO_CALL
+        if trace.call_code is not None and binding is not None:
+            call = _call_span(trace, trace.call_code, binding.method.path[1:])
+        spans = None
+        if self._native is not None and not record.first_byte_s:
+            spans = self._native(
+                trace.text, trace.parent_id, trace.state, title, outcome, is_failed,
+                record.at_s, record.duration_s, path, query,
+                record.request_bytes, record.response_bytes, record.request_id, caller,
+                call.title, call.attributes, call.is_failed, call.started_s, call.ended_s,
+            )  # fmt: skip
+        if spans is None:
+            details = outcome + _details(record, path) + caller
+            if query:
+                details += _QUERY.of(query)
+            spans = _request(record, trace, title, details, is_failed=is_failed)
+            if call is not _NO_CALL:
+                spans += _call(trace, call)
         for number, attempt in enumerate(record.attempts, 1):
-            spans += _attempt(trace, number, attempt, rpc_method)
+            if call is not _NO_CALL:
+                spans += _attempt(trace, number, attempt, call.rpc_method)
         return spans
 
 
-def _details(record: Record) -> bytes:
+def _details(record: Record, path: str) -> bytes:
     """Returns the attributes that differ in each request."""
-    binding, path = record.binding, record.path
-    if record.masks.hides_anything:
-        path = record.masks.mask(path, binding)
-    details = (
+    return (
         _PATH.of(_shown(path))
         + _REQUEST_SIZE.of(record.request_bytes)
         + _RESPONSE_SIZE.of(record.response_bytes)
         + _REQUEST_ID.of(_shown(record.request_id))
-        + _caller(record.client, record.peer, record.user_agent, record.host)
     )
-    if record.query:
-        query = query_names(record.query, None if binding is None else binding.method.input)
-        details += _QUERY.of(query[:_LONGEST])
-    return details
 
 
-def _call(trace: Trace, code: Code, rpc_method: str) -> bytes:
-    """Returns the span of the call to the back end; each code but OK is a failure of it."""
+def _request(
+    record: Record, trace: Trace, title: bytes, attributes: bytes, *, is_failed: bool
+) -> bytes:
+    """Returns the span of a request."""
+    return otlp.span(
+        trace.trace_id,
+        trace.span_id,
+        trace.parent_id,
+        trace.state,
+        trace.flags,
+        title,
+        record.at_s - record.duration_s,
+        record.at_s,
+        attributes,
+        otlp.event("first_byte", record.first_byte_s) if record.first_byte_s else b"",
+        is_failed=is_failed,
+        is_remote=trace.parent_id != "",
+    )
+
+
+def _call_span(trace: Trace, code: Code, rpc_method: str) -> _CallSpan:
+    """Returns the parts of the span of a call; each code but OK is a failure of it."""
     # The wall clock is read for the calls that are recorded only.
     clocks_s = time.time() - time.monotonic()
-    title, outcome = _call_outcome(rpc_method, trace.upstream, code)
+    title, attributes = _call_outcome(rpc_method, trace.upstream, code)
+    started_s, ended_s = trace.call_started_s + clocks_s, trace.call_ended_s + clocks_s
+    return _CallSpan(rpc_method, title, attributes, code is not Code.OK, started_s, ended_s)
+
+
+def _call(trace: Trace, call: _CallSpan) -> bytes:
+    """Returns the span of the call to the back end."""
     return otlp.span(
         trace.trace_id,
         trace.call_span_id,
         trace.span_id,
         trace.state,
         trace.flags,
-        title,
-        trace.call_started_s + clocks_s,
-        trace.call_ended_s + clocks_s,
-        outcome,
-        is_failed=code is not Code.OK,
+        call.title,
+        call.started_s,
+        call.ended_s,
+        call.attributes,
+        is_failed=call.is_failed,
         is_remote=False,
     )
 

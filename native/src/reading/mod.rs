@@ -18,6 +18,7 @@ mod values;
 
 pub use plan::ReadPlans;
 pub use reader::Reader;
+pub use scalars::varint;
 
 /// The document is not one that is read here: the definition reads it.
 pub struct Other;
