@@ -119,7 +119,7 @@ def parts() -> dict[str, Callable[[], object]]:
     assert trace is not None
     return {
         "a new trace": starter.begin,
-        "a trace continued": lambda: starter.start(_PARENT, (), is_trusted=False),
+        "a trace continued": lambda: starter.start(_PARENT, "", is_trusted=False),
         "two spans built": lambda: builder.encode(record, trace),
     }
 

@@ -4,7 +4,6 @@ Source: W3C Trace Context, level 2 (sections 3.2 traceparent, 3.3 tracestate, 4 
 """
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -170,15 +169,12 @@ def ids_of(text: str) -> tuple[str, str, str] | None:
     return trace_id, span_id, text[53:55]
 
 
-def read_tracestate(lines: Sequence[str]) -> str:
-    """Returns the lines of `tracestate` as one value; empty if it is not valid.
+def read_tracestate(text: str) -> str:
+    """Returns a `tracestate`, of all its lines with commas between them; empty if it is not valid.
 
     It is valid with at most 32 members and 512 characters (section 3.3.1). It stays as it is, also
     where a key comes twice, but for the tabs around members: metadata cannot have them.
     """
-    if not lines:
-        return ""
-    text = ",".join(lines)
     if len(text) > _LONGEST_STATE:
         return ""
     members = [one.strip(" \t") for one in text.split(",")]

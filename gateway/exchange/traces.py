@@ -1,6 +1,6 @@
 """The trace of each request, begun when its call or its record first needs it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from gateway.http.header_fields import TRACESTATE, HeaderFields
@@ -29,17 +29,17 @@ class RequestTraces:
             if not traceparent or (fields.is_parsed and fields.count(b"traceparent") != 1):
                 trace = self._starter.begin()
             else:
-                state = _tracestate(fields) if fields.roles & TRACESTATE else ()
+                state = _tracestate(fields) if fields.roles & TRACESTATE else ""
                 is_trusted = self._trusts is not None and self._trusts(request.peer)
                 trace = self._starter.start(traceparent, state, is_trusted=is_trusted)
             request.trace = trace
         return trace
 
 
-def _tracestate(fields: HeaderFields) -> Sequence[str]:
-    """Returns the lines of `tracestate`; among known lines is only one."""
+def _tracestate(fields: HeaderFields) -> str:
+    """Returns the lines of `tracestate`, joined by commas; among known lines is only one."""
     if not fields.is_parsed:
-        line = fields.first(_TRACESTATE)
-        return () if line is None else (line,)
+        return fields.first(_TRACESTATE) or ""
     raw = fields.raw
-    return [value.decode("latin-1") for name, value in raw if name.lower() == _TRACESTATE]
+    lines = [value.decode("latin-1") for name, value in raw if name.lower() == _TRACESTATE]
+    return ",".join(lines)

@@ -31,5 +31,5 @@ mod gateway_native {
 
     /// The version of what Python and Rust tell each other; both must have the same.
     #[pymodule_export]
-    const CONTRACT: u32 = 13;
+    const CONTRACT: u32 = 14;
 }

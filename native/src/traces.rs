@@ -92,9 +92,19 @@ impl TraceIds {
     }
 
     /// Continues the trace of a `traceparent`; returns None if that is malformed.
-    ///
-    /// With `obeys`, what the client has decided on sampling is obeyed.
-    fn go_on<'py>(
+    fn go_on<'py>(&self, traceparent: &Bound<'py, PyString>) -> Option<Bound<'py, PyBytes>> {
+        self.continued(traceparent, false)
+    }
+
+    /// Does the same, and obeys what the client has decided on sampling.
+    fn obey<'py>(&self, traceparent: &Bound<'py, PyString>) -> Option<Bound<'py, PyBytes>> {
+        self.continued(traceparent, true)
+    }
+}
+
+impl TraceIds {
+    #[inline]
+    fn continued<'py>(
         &self,
         traceparent: &Bound<'py, PyString>,
         obeys: bool,
@@ -109,9 +119,7 @@ impl TraceIds {
         }
         Some(self.made(py, trace_id, flags))
     }
-}
 
-impl TraceIds {
     /// The `traceparent` for the back end, with a new id of a span.
     fn made<'py>(&self, py: Python<'py>, trace_id: &[u8; 32], flags: u8) -> Bound<'py, PyBytes> {
         let mut out = *b"00-................................-................-00";
@@ -137,25 +145,57 @@ fn is_digit(byte: u8) -> bool {
     byte.wrapping_sub(b'0') < 10 || byte.wrapping_sub(b'a') < 6
 }
 
+/// The places in a member of a `tracestate` where a byte can stand (section 3.3.1.3).
+const BEGINS_KEY: u8 = 1;
+const IN_KEY: u8 = 2;
+const IN_VALUE: u8 = 4;
+const PLACES: [u8; 256] = {
+    let mut places = [0; 256];
+    let mut at = 0;
+    while at < 128 {
+        let byte = at as u8;
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() {
+            places[at] = BEGINS_KEY | IN_KEY;
+        } else if matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@') {
+            places[at] = IN_KEY;
+        }
+        if matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=' {
+            places[at] |= IN_VALUE;
+        }
+        at += 1;
+    }
+    places
+};
+
 /// True for a `tracestate` of the usual form: valid, with nothing but commas between its members.
 #[pyfunction]
 pub fn is_usual_tracestate(text: &Bound<'_, PyString>) -> bool {
     let text = text.to_string_lossy();
-    let members = text.as_bytes().split(|byte| *byte == b',');
-    text.len() <= LONGEST_STATE
-        && members.clone().count() <= MOST_MEMBERS
-        && members.into_iter().all(is_member)
+    text.len() <= LONGEST_STATE && are_members(text.as_bytes())
 }
 
-/// True for a member of a `tracestate`: a key, `=`, and a value (section 3.3.1.3).
-fn is_member(member: &[u8]) -> bool {
-    let Some(equals) = member.iter().position(|byte| *byte == b'=') else { return false };
-    let (key, value) = (&member[..equals], &member[equals + 1..]);
-    let [first, rest @ ..] = key else { return false };
-    let is_start = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    is_start(first)
-        && rest.iter().all(|byte| is_start(byte) || b"_-*/@".contains(byte))
-        && value.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'=')
-        && value.last().is_some_and(|last| *last != b' ')
-        && key.len().max(value.len()) <= LONGEST_PART
+fn are_members(mut rest: &[u8]) -> bool {
+    for _ in 0..MOST_MEMBERS {
+        let key = run(rest, IN_KEY);
+        let begins = rest.first().is_some_and(|byte| PLACES[usize::from(*byte)] & BEGINS_KEY != 0);
+        if !begins || key > LONGEST_PART || rest.get(key) != Some(&b'=') {
+            return false;
+        }
+        rest = &rest[key + 1..];
+        let value = run(rest, IN_VALUE);
+        if value == 0 || value > LONGEST_PART || rest[value - 1] == b' ' {
+            return false;
+        }
+        match rest.get(value) {
+            None => return true,
+            Some(b',') => rest = &rest[value + 1..],
+            Some(_) => return false,
+        }
+    }
+    false
+}
+
+/// The number of bytes at the start that can stand in a place.
+fn run(text: &[u8], place: u8) -> usize {
+    text.iter().take_while(|byte| PLACES[usize::from(**byte)] & place != 0).count()
 }

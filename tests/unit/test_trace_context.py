@@ -77,7 +77,7 @@ def test_a_malformed_traceparent(text: str) -> None:
     ],
 )
 def test_tracestate(lines: list[str], value: str) -> None:
-    assert read_tracestate(lines) == value
+    assert read_tracestate(",".join(lines)) == value
 
 
 def test_a_trace_writes_its_spans() -> None:

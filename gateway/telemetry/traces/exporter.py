@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -17,16 +16,13 @@ from gateway.config.tracing import Kept, TracingOptions
 from gateway.telemetry.event import about
 from gateway.telemetry.record import Code, CompiledObserver, Record, error_type
 from gateway.telemetry.traces import otlp
+from gateway.telemetry.traces.batches import Batch, Batches
 from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.spans import SCHEMA_URL, SpanBuilder
 
 logger = logging.getLogger("gateway.telemetry.traces")
 
 _SCOPE: Final = "gateway"
-_MOST_WAITING: Final = 4096
-"""The most requests that wait; later ones are lost. Each has at most two spans."""
-_BATCH: Final = 256
-"""The requests of one batch: at most 512 spans, the batch of OpenTelemetry's SDKs."""
 _EVERY_S: Final = 5.0
 _MOST_ATTEMPTS: Final = 5
 _FIRST_PAUSE_S: Final = 1.0
@@ -64,8 +60,7 @@ class SpanExporter(CompiledObserver):
             **options.resource,
         }
         self._requests = otlp.Requests(resource, _SCOPE, version, SCHEMA_URL)
-        self._waiting: deque[bytes] = deque()
-        """The spans of each request."""
+        self._waiting = Batches()
         self._wake = threading.Event()
         self._closing = threading.Event()
         # Two counters, because each is written by one thread.
@@ -92,17 +87,16 @@ class SpanExporter(CompiledObserver):
             and self._is_kept(record)
         ):
             return
-        waiting = self._waiting
-        if len(waiting) >= _MOST_WAITING:
+        if not self._waiting.has_room:
             self._dropped += 1
             return
         try:
-            waiting.append(self._spans.encode(record, trace))
+            spans = self._spans.encode(record, trace)
         except Exception:  # the response has nothing to do with it
             logger.exception("the spans of request %s cannot be made", record.request_id)
             self._dropped += 1
             return
-        if len(waiting) == _BATCH:
+        if self._waiting.add(spans):
             self._wake.set()
 
     def close(self) -> None:
@@ -137,18 +131,15 @@ class SpanExporter(CompiledObserver):
         A few requests that have come meanwhile wait for more, because each batch has its own cost.
         """
         left = len(self._waiting)
-        while left:
-            count = min(_BATCH, left)
-            self._deliver([self._waiting.popleft() for _ in range(count)])
-            left -= count
-            if len(self._waiting) >= _BATCH:
-                left = len(self._waiting)
+        while batch := self._waiting.take(only_full=left <= 0):
+            self._deliver(batch)
+            left -= batch.requests
         if self.lost() > self._said:
             self._say(self._why)
 
-    def _deliver(self, spans: list[bytes]) -> None:
+    def _deliver(self, batch: Batch) -> None:
         """Sends a batch, again after growing pauses if the collector may take it later."""
-        body = self._requests.encode(spans)
+        body = self._requests.encode(batch.spans)
         pause_s = _FIRST_PAUSE_S
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             is_last = self._closing.is_set() or attempt == _MOST_ATTEMPTS
@@ -160,7 +151,7 @@ class SpanExporter(CompiledObserver):
                 break
             self._closing.wait(max(pause_s, outcome.pause_s))
             pause_s *= 2
-        self._unsent += len(spans)
+        self._unsent += batch.requests
         self._why = outcome.why_not
         self._say(self._why)
 

@@ -1,7 +1,7 @@
 """Writes the messages of OTLP for traces as protobuf (opentelemetry-proto 1.5, trace/v1)."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.transcoding.wire import (
@@ -136,15 +136,15 @@ class Requests:
         self._scope = length_delimited(1, about)
         self._schema = length_delimited(3, schema_url.encode())
 
-    def encode(self, spans: Sequence[bytes]) -> bytes:
+    def encode(self, spans: bytearray) -> bytes:
         """Encodes a request of spans that `span` has encoded."""
         schema = self._schema
-        scope_size = len(self._scope) + sum(map(len, spans)) + len(schema)
+        scope_size = len(self._scope) + len(spans) + len(schema)
         scope_prefix = length_prefix(2, scope_size)
         size = len(self._resource) + len(scope_prefix) + scope_size + len(schema)
         # The lengths first, so that all is copied once.
         return b"".join((
             length_prefix(1, size), self._resource,
-            scope_prefix, self._scope, *spans, schema,
+            scope_prefix, self._scope, spans, schema,
             schema,
         ))  # fmt: skip

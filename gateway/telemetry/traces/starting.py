@@ -5,7 +5,7 @@ Sources: W3C Trace Context, sections 3.4 and 4.3; OpenTelemetry specification, "
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.config.tracing import TracingOptions, Trust
@@ -21,10 +21,7 @@ from gateway.transcoding.json.native import native_module
 _ALL_IDS: Final = 1 << 64
 _DIGITS_OF_ID: Final = 16
 _DIGITS_AT_ONCE: Final = 256 * _DIGITS_OF_ID
-# Module constants, because looking up an enum member takes as long as a small function call.
 _SAMPLED: Final = RANDOM | SAMPLED
-_ALL: Final = Trust.ALL
-_TRUSTED: Final = Trust.TRUSTED
 
 
 class TraceIds:
@@ -49,11 +46,15 @@ class TraceIds:
         flags = _SAMPLED if trace_id[_DIGITS_OF_ID:] < self._bound else RANDOM
         return f"00-{trace_id}-{self._new_id()}-0{flags}".encode()
 
-    def go_on(self, traceparent: str, obeys: bool) -> bytes | None:  # noqa: FBT001 - as the native one
-        """Continues the trace of a `traceparent`; returns None if that is malformed.
+    def go_on(self, traceparent: str) -> bytes | None:
+        """Continues the trace of a `traceparent`; returns None if that is malformed."""
+        return self._continued(traceparent, obeys=False)
 
-        With `obeys`, what the client has decided on sampling is obeyed.
-        """
+    def obey(self, traceparent: str) -> bytes | None:
+        """Does the same, and obeys what the client has decided on sampling."""
+        return self._continued(traceparent, obeys=True)
+
+    def _continued(self, traceparent: str, *, obeys: bool) -> bytes | None:
         parent = read_traceparent(traceparent)
         if parent is None:
             return None
@@ -86,30 +87,29 @@ class TraceStarter:
         module = native_module()
         ids: Any = TraceIds(bound) if module is None else module.TraceIds(bound)
         self._begin: Callable[[], bytes] = ids.begin
-        self._go_on: Callable[[str, bool], bytes | None] = ids.go_on
+        trust = options.trust
+        self._go_on: Callable[[str], bytes | None] = ids.obey if trust is Trust.ALL else ids.go_on
+        self._go_on_trusted: Callable[[str], bytes | None] = (
+            ids.go_on if trust is Trust.NONE else ids.obey
+        )
         self._is_usual: Callable[[str], bool] | None = (
             None if module is None else module.is_usual_tracestate
         )
-        self._obeys_all = options.trust is _ALL
-        self._obeys_trusted = options.trust in {_ALL, _TRUSTED}
 
     def begin(self) -> Trace:
         """Returns the trace of a request that has no valid `traceparent`."""
         return Trace(self._begin(), "", "")
 
-    def start(self, traceparent: str, tracestate: Sequence[str], *, is_trusted: bool) -> Trace:
-        """Returns the trace of a request with this `traceparent`, and these lines of `tracestate`.
+    def start(self, traceparent: str, tracestate: str, *, is_trusted: bool) -> Trace:
+        """Returns the trace of a request with this `traceparent` and `tracestate`.
 
-        One that is malformed begins a new trace, without the `tracestate` (section 4.3).
+        A `traceparent` that is malformed begins a new trace, without the `tracestate` (section
+        4.3). Several lines of `tracestate` are joined by commas; empty stands for none.
         """
-        obeys = self._obeys_trusted if is_trusted else self._obeys_all
-        text = self._go_on(traceparent, obeys)
+        text = self._go_on_trusted(traceparent) if is_trusted else self._go_on(traceparent)
         if text is None:
             return self.begin()
-        return Trace(text, traceparent, self._state(tracestate) if tracestate else "")
-
-    def _state(self, lines: Sequence[str]) -> str:
-        # Most lists are one line that stays as it is: to split it would cost a tenth of a request.
-        if len(lines) == 1 and self._is_usual is not None and self._is_usual(lines[0]):
-            return lines[0]
-        return read_tracestate(lines)
+        # Most are passed on as they are: to split one would cost a tenth of a request.
+        if tracestate and (self._is_usual is None or not self._is_usual(tracestate)):
+            tracestate = read_tracestate(tracestate)
+        return Trace(text, traceparent, tracestate)

@@ -15,7 +15,7 @@ from gateway.status import StartUpError
 T = TypeVar("T")
 
 VARIABLE: Final = "GATEWAY_CODEC"
-_CONTRACT: Final = 13
+_CONTRACT: Final = 14
 """The version of what both sides tell each other; a module with another one is not used."""
 
 

@@ -36,7 +36,7 @@ def trace_of(chance: random.Random, starter: TraceStarter) -> Trace:
     parent = chance.choice(PARENTS)
     trace = starter.begin()
     if parent:
-        trace = starter.start(parent, [chance.choice(STATES)], is_trusted=chance.random() < 0.5)
+        trace = starter.start(parent, chance.choice(STATES), is_trusted=chance.random() < 0.5)
     if chance.random() < 0.7:
         started_s = chance.random() * 1e6
         trace.note_call("main", chance.choice(CODES), started_s, started_s + chance.random())
@@ -79,7 +79,7 @@ def test_most_requests_are_encoded_natively(
     native, definition = builders
     monkeypatch.setattr(otlp, "span", fail)
     starter = TraceStarter(TracingOptions(ratio=1))
-    trace = starter.start(PARENTS[1], ["k=v"], is_trusted=True)
+    trace = starter.start(PARENTS[1], "k=v", is_trusted=True)
     trace.note_call("main", Code.OK, 1.0, 2.0)
     asked = entry(path="/v1/holders/ada", query="holder=x", binding=HOLDER)
     assert native.encode(asked, trace)
