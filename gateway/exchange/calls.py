@@ -116,6 +116,7 @@ def refuse_needless_body(request: Request, match: RouteMatch) -> None:
 
 _time_s: Final = time.time
 _monotonic_s: Final = time.monotonic
+_OK: Final = Code.OK
 _REQUEST_ID: Final = "x-request-id"
 # The fields of HTTP/2 without their values; that of a trace always has 55 bytes.
 _ID_START: Final = literal_start(_REQUEST_ID)
@@ -338,8 +339,7 @@ class RequestLog:
         chain = self._observers
         if chain is None or (match is None and request.path in self._unrecorded):
             return
-        fields = request.fields
-        trace = request.trace
+        fields, trace = request.fields, request.trace
         if trace is None and self._traces is not None:
             trace = self._traces.of(request)
         # By position: as Python, a call with so many names first makes a dictionary of them.
@@ -371,8 +371,10 @@ class RequestLog:
             request.first_byte_s,
             request.back_end_failed,
         )
+        is_usual = status < 400 and code is _OK and (trace is None or not trace.is_sampled)
         while chain is not None:
-            chain.observer.ended(record)
+            if not is_usual or record.duration_s >= chain.usual_s:
+                chain.observer.ended(record)
             chain = chain.following
 
 

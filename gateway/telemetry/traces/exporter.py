@@ -51,6 +51,8 @@ class SpanExporter(CompiledObserver):
         """Starts the thread. `version` is that of the gateway."""
         self._keeps_errors = Kept.ERROR in options.keep
         self._slow_s = options.slow_s if Kept.SLOW in options.keep else float("inf")
+        # None of those is kept, and nearly every request is one.
+        self.usual_s = self._slow_s
         self._collector = collector
         self._spans = SpanBuilder(scheme)
         resource: Mapping[str, otlp.Value] = {
@@ -82,7 +84,6 @@ class SpanExporter(CompiledObserver):
         if trace is None:
             return
         if not trace.is_sampled and not (
-            # The common case first: nearly every request ends here.
             (record.duration_s > self._slow_s or record.code is not _OK or record.status >= 500)
             and self._is_kept(record)
         ):

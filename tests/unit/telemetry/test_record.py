@@ -11,7 +11,8 @@ from gateway.status import Attempt, Code
 from gateway.telemetry import record as record_module
 from gateway.telemetry.logs.opening import open_logs
 from gateway.telemetry.masking import PathMasks
-from gateway.telemetry.record import Record
+from gateway.telemetry.record import CompiledObserver, Record
+from gateway.trace_context import Trace
 from tests.support.entries import bindings
 from tests.support.site import PEER, Records, make_request
 
@@ -74,6 +75,40 @@ def test_every_observer_gets_the_same_record_in_the_order_they_stand() -> None:
     note(RequestLog(observers, MASKS))
     assert order == ["a", "b"]
     assert observers[0][0] is observers[1][0]
+
+
+class Unusual(CompiledObserver):
+    """Needs no request that ended well within a minute."""
+
+    def __init__(self) -> None:
+        self.usual_s = 60.0
+        self.seen: list[int] = []
+
+    def ended(self, record: Record) -> None:
+        self.seen.append(record.request_bytes)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "trace", "took_s", "is_passed"),
+    [
+        pytest.param(200, Code.OK, None, 0.0, False, id="usual"),
+        pytest.param(204, Code.OK, f"00-{'a1' * 16}-{'b2' * 8}-02", 0.0, False, id="not sampled"),
+        pytest.param(200, Code.OK, f"00-{'a1' * 16}-{'b2' * 8}-03", 0.0, True, id="sampled"),
+        pytest.param(200, Code.OK, None, 61.0, True, id="slow"),
+        pytest.param(404, Code.OK, None, 0.0, True, id="by its status"),
+        pytest.param(200, Code.DATA_LOSS, None, 0.0, True, id="by its code"),
+    ],
+)
+def test_an_observer_can_leave_out_usual_requests(
+    status: int, code: Code, trace: str | None, took_s: float, *, is_passed: bool
+) -> None:
+    unusual, everything = Unusual(), Records()
+    request = make_request("/v1/holders/ada")
+    request.trace = None if trace is None else Trace(trace.encode(), "", "")
+    log = RequestLog([unusual, everything], MASKS)
+    log.note(request, None, status, code, 5, time.monotonic() - took_s)
+    assert len(unusual.seen) == is_passed
+    assert len(everything) == 1
 
 
 def test_without_observers_no_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
