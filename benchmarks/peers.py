@@ -299,8 +299,7 @@ _KINDS: Sequence[tuple[str, frozenset[Setup], Callable[[str], Start]]] = (
     (GO, frozenset({Setup.PLAIN, Setup.LINES, Setup.EVENTS}), partial(_go, GRPC_GATEWAY)),
     (GO, frozenset({Setup.TLS}), partial(_go, GRPC_GATEWAY, tls=True)),
     (ENVOY, frozenset({Setup.PLAIN, Setup.ARRAY}), envoy_gateway),
-    (ENVOY, frozenset({Setup.LINES}), partial(envoy_gateway, setup=Setup.LINES)),
-    (ENVOY, frozenset({Setup.EVENTS}), partial(envoy_gateway, setup=Setup.EVENTS)),
+    *((ENVOY, frozenset({one}), partial(envoy_gateway, setup=one)) for one in _ENVOY_STREAMS),
     (
         ENVOY,
         frozenset({Setup.GUARDED}),

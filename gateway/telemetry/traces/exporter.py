@@ -81,12 +81,7 @@ class SpanExporter(CompiledObserver):
     def ended(self, record: Record) -> None:
         """Encodes the spans of a request; they are sent within seconds, or counted as lost."""
         trace = record.trace
-        if trace is None:
-            return
-        if not trace.is_sampled and not (
-            (record.duration_s > self._slow_s or record.code is not _OK or record.status >= 500)
-            and self._is_kept(record)
-        ):
+        if trace is None or not (trace.is_sampled or self._is_kept(record)):
             return
         if not self._waiting.has_room:
             self._dropped += 1

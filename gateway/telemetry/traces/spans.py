@@ -89,8 +89,8 @@ class SpanBuilder:
             spans = _request(record, trace, title, details, is_failed=is_failed)
             if call is not _NO_CALL:
                 spans += _call(trace, call)
-        for number, attempt in enumerate(record.attempts, 1):
-            if call is not _NO_CALL:
+        if call is not _NO_CALL:
+            for number, attempt in enumerate(record.attempts, 1):
                 spans += _attempt(trace, number, attempt, call.rpc_method)
         return spans
 
