@@ -1,5 +1,6 @@
 """Traces of a running gateway: what back ends receive, and what a collector decodes."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanContext, get_current_span
+from websockets.asyncio.client import connect
 
 from gateway.call import Call, Handler, Reply
 from gateway.config.log import LogOptions
@@ -203,6 +205,20 @@ async def test_a_stream_has_the_span_of_its_whole_call() -> None:
     call = [one for one in received.spans if one.kind == 3 and one.name.endswith("Repeat")]
     assert [attributes(one)["rpc.response.status_code"] for one in call] == ["OK"]
     assert attributes(call[0])["gateway.upstream"] == "echo"
+
+
+async def test_a_websocket_has_the_span_of_its_whole_call() -> None:
+    with collector() as received:
+        async with echo_gateway(tracing={"otlp": received.url, "ratio": 1}) as gateway:
+            url = f"ws://{gateway.address}/v1/echo/a:repeat?count=2"
+            async with asyncio.timeout(20), connect(url, proxy=None) as client:
+                assert len([one async for one in client]) >= 2
+    (call,) = [one for one in received.spans if one.kind == 3]
+    assert call.name.endswith("Repeat")
+    assert attributes(call)["rpc.response.status_code"] == "OK"
+    server = received.named("GET /v1/echo/{text}:repeat")
+    assert call.parent_span_id == server.span_id
+    assert server.start_time_unix_nano <= call.end_time_unix_nano <= server.end_time_unix_nano
 
 
 async def test_the_log_names_the_span_of_the_request(tmp_path: Path) -> None:
