@@ -151,7 +151,8 @@ MOST_EXACT = 1 << 53
 def loses_digits(body: str) -> bool:
     """True if a body has a large number that is no double: google takes `9007199254740993.0` as one
     even for an integer."""
-    numbers = map(Decimal, NUMBER.findall(body))
+    plain = json.dumps(json.loads(body, parse_int=str, parse_float=str))  # without escaped digits
+    numbers = map(Decimal, NUMBER.findall(plain))
     return any(number > MOST_EXACT and Decimal(float(number)) != number for number in numbers)
 
 
