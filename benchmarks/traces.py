@@ -25,6 +25,7 @@ from gateway.telemetry.traces.collector import Outcome
 from gateway.telemetry.traces.exporter import SpanExporter
 from gateway.telemetry.traces.spans import SpanBuilder
 from gateway.telemetry.traces.starting import TraceStarter
+from gateway.trace_context import Trace
 from gateway.transcoding.transcoder import build_transcoder
 from gateway.upstream.measure import Measure
 from tests.support.front_end import schema
@@ -117,9 +118,10 @@ def parts() -> dict[str, Callable[[], object]]:
     (record,) = found
     trace, builder = record.trace, SpanBuilder("http")
     assert trace is not None
+    place = Trace()
     return {
-        "a new trace": starter.begin,
-        "a trace continued": lambda: starter.start(_PARENT, "", is_trusted=False),
+        "a new trace": lambda: starter.begin(place),
+        "a trace continued": lambda: starter.start(place, _PARENT, "", is_trusted=False),
         "two spans built": lambda: builder.encode(record, trace),
     }
 

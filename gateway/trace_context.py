@@ -6,8 +6,6 @@ Source: W3C Trace Context, level 2 (sections 3.2 traceparent, 3.3 tracestate, 4 
 import re
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from gateway.status import Code
 
 SAMPLED: Final = 0x01
@@ -59,7 +57,6 @@ class Parent:
         return int(self.flags, 16)
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
 class Trace:
     """The place of one request in its trace: the span of the request, and that of its call.
 
@@ -72,47 +69,54 @@ class Trace:
         "call_code",
         "call_ended_s",
         "call_started_s",
+        "called_upstream",
+        "client_traceparent",
         "is_sampled",
-        "parent",
-        "state",
-        "text",
-        "upstream",
+        "traceparent",
+        "tracestate",
     )
 
+    # Set by `place` alone.
+    client_traceparent: str
+    """The `traceparent` of the client; empty if the trace begins here."""
+    tracestate: str
+    """The value of `tracestate`, as received; empty if there is none."""
+    is_sampled: bool
+    """True if the trace is recorded, as decided at its start."""
     # Set by `note_call` alone.
-    upstream: str
+    called_upstream: str
     call_started_s: float
     call_ended_s: float
 
-    def __init__(self, text: bytes, parent: str, state: str) -> None:
+    def __init__(self) -> None:
+        self.traceparent = b""
+        """The `traceparent` for the back end; empty before `place`."""
+        self.call_code: Code | None = None
+        """The code with which the call ended; None if there is none."""
+
+    def place(self, traceparent: bytes, client_traceparent: str, tracestate: str) -> None:
         """Takes the `traceparent` for the back end, whose parent is the span of the call; of the
         flags only `SAMPLED` and `RANDOM` are set.
         """
-        self.text = text
-        self.parent = parent
-        """The `traceparent` of the client; empty if the trace begins here."""
-        self.state = state
-        """The value of `tracestate`, as received; empty if there is none."""
-        self.is_sampled = text[_LENGTH - 1] & SAMPLED != 0
-        """True if the trace is recorded, as decided at its start."""
-        self.call_code: Code | None = None
-        """The code with which the call ended; None if there is none, and then what follows is
-        missing."""
+        self.traceparent = traceparent
+        self.client_traceparent = client_traceparent
+        self.tracestate = tracestate
+        self.is_sampled = traceparent[_LENGTH - 1] & SAMPLED != 0
 
     @property
-    def flags(self) -> int:
+    def trace_flags(self) -> int:
         """The flags as a number."""
-        return self.text[_LENGTH - 1] & (SAMPLED | RANDOM)  # of the last digit
+        return self.traceparent[_LENGTH - 1] & (SAMPLED | RANDOM)  # of the last digit
 
     @property
     def written_flags(self) -> str:
         """The flags as two digits."""
-        return self.text[53:_LENGTH].decode()
+        return self.traceparent[53:_LENGTH].decode()
 
     @property
     def trace_id(self) -> str:
         """The id of the trace."""
-        return self.text[3:35].decode()
+        return self.traceparent[3:35].decode()
 
     @property
     def span_id(self) -> str:
@@ -126,21 +130,21 @@ class Trace:
     @property
     def call_span_id(self) -> str:
         """The id of the span of the request's call."""
-        return self.text[36:52].decode()
+        return self.traceparent[36:52].decode()
 
     @property
     def parent_id(self) -> str:
         """The id of the client's span; empty if the trace begins here."""
-        return self.parent[36:52]
+        return self.client_traceparent[36:52]
 
     @property
     def for_back_end(self) -> str:
         """The `traceparent` for the back end."""
-        return self.text.decode()
+        return self.traceparent.decode()
 
     def note_call(self, upstream: str, code: Code, started_s: float, ended_s: float) -> None:
         """Notes how the call to the back end ended; the times are those of the monotonic clock."""
-        self.upstream = upstream
+        self.called_upstream = upstream
         self.call_code = code
         self.call_started_s = started_s
         self.call_ended_s = ended_s

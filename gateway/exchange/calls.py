@@ -156,7 +156,7 @@ class RequestHead(CallHead):
         return [
             *self._rules.to_metadata(fields.raw),
             *self._forwarding.metadata(request.peer, fields.by_name),
-            *_own(request.id, request.trace),
+            *_own(request),
             *self._added,
         ]
 
@@ -164,8 +164,7 @@ class RequestHead(CallHead):
         """Returns the metadata encoded for HTTP/2; empty if it has to be decoded."""
         if self._is_encoded:
             return self.encoded
-        request, rules = self._request, self._rules
-        fields, trace = request.fields, request.trace
+        request, rules, fields = self._request, self._rules, self._request.fields
         block: bytes | None = fields.block
         if fields.block_rules is not rules:
             block = fields.encode(rules, self._forwarding.block(request.peer, fields.host))
@@ -178,12 +177,12 @@ class RequestHead(CallHead):
             else:
                 start, value = _ID_START, string(value)
             # All parts in one step: each `+` would copy what is before it.
-            if trace is None:
+            if not request.traceparent:
                 block = b"".join((block, start, value))
             else:
-                state = trace.state
+                own, state = request.traceparent, request.tracestate
                 more = _TRACESTATE_START + string(state.encode("ascii")) if state else b""
-                block = b"".join((block, start, value, _TRACEPARENT_START, trace.text, more))
+                block = b"".join((block, start, value, _TRACEPARENT_START, own, more))
         self._is_encoded, self.encoded = True, block
         return block
 
@@ -293,7 +292,7 @@ class CallFactory:
     def _metadata(self, request: Request, method: Method, rules: MetadataRules) -> Metadata:
         """Returns the metadata for a request's header fields; caches it with them if possible."""
         fields = request.fields
-        own = _own(request.id, request.trace)
+        own = _own(request)
         if fields.metadata is not None:
             return [*fields.metadata, *own]
         by_name, raw = fields.by_name, fields.raw
@@ -339,7 +338,8 @@ class RequestLog:
         chain = self._observers
         if chain is None or (match is None and request.path in self._unrecorded):
             return
-        fields, trace = request.fields, request.trace
+        fields = request.fields
+        trace: Trace | None = request if request.traceparent else None
         if trace is None and self._traces is not None:
             trace = self._traces.of(request)
         # By position: as Python, a call with so many names first makes a dictionary of them.
@@ -378,13 +378,13 @@ class RequestLog:
             chain = chain.following
 
 
-def _own(request_id: str, trace: Trace | None) -> Metadata:
+def _own(request: Request) -> Metadata:
     """Returns the metadata that the gateway adds to a call."""
-    own: Metadata = [(_REQUEST_ID, request_id)]
-    if trace is not None:
-        own.append((TRACEPARENT, trace.for_back_end))
-        if trace.state:
-            own.append((TRACESTATE, trace.state))
+    own: Metadata = [(_REQUEST_ID, request.id)]
+    if request.traceparent:
+        own.append((TRACEPARENT, request.for_back_end))
+        if request.tracestate:
+            own.append((TRACESTATE, request.tracestate))
     return own
 
 

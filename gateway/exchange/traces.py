@@ -1,4 +1,4 @@
-"""The trace of each request, begun when its call or its record first needs it."""
+"""The place of each request in its trace, found when its call or its record first needs it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +11,7 @@ _TRACESTATE: Final = b"tracestate"
 
 
 class RequestTraces:
-    """Gives requests their traces, from their header fields."""
+    """Gives requests their places in traces, from their header fields."""
 
     def __init__(self, starter: TraceStarter, trusts: Callable[[str], bool] | None) -> None:
         """Takes `trusts`, which tells of the address of a peer whether it is a trusted proxy; None
@@ -20,20 +20,18 @@ class RequestTraces:
         self._trusts = trusts
 
     def of(self, request: Request) -> Trace:
-        """Returns the trace of a request, always the same."""
-        trace = request.trace
-        if trace is None:
+        """Returns the place of a request in its trace, always the same."""
+        if not request.traceparent:
             fields = request.fields
             traceparent = fields.traceparent
             # Several lines are as malformed as a wrong one; known lines have only one.
             if not traceparent or (fields.is_parsed and fields.count(b"traceparent") != 1):
-                trace = self._starter.begin()
+                self._starter.begin(request)
             else:
                 state = _tracestate(fields) if fields.roles & TRACESTATE else ""
                 is_trusted = self._trusts is not None and self._trusts(request.peer)
-                trace = self._starter.start(traceparent, state, is_trusted=is_trusted)
-            request.trace = trace
-        return trace
+                self._starter.start(request, traceparent, state, is_trusted=is_trusted)
+        return request
 
 
 def _tracestate(fields: HeaderFields) -> str:

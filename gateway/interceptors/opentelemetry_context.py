@@ -34,8 +34,8 @@ async def _with_current_span(call: Call, proceed: Handler) -> Reply:
         int(trace.trace_id, 16),
         int(trace.span_id, 16),
         is_remote=False,
-        trace_flags=TraceFlags(trace.flags),
-        trace_state=TraceState.from_header([trace.state]),
+        trace_flags=TraceFlags(trace.trace_flags),
+        trace_state=TraceState.from_header([trace.tracestate]),
     )
     token = attach(set_span_in_context(NonRecordingSpan(context)))
     try:

@@ -82,11 +82,12 @@ def test_tracestate(lines: list[str], value: str) -> None:
 
 def test_a_trace_writes_its_spans() -> None:
     text = f"00-{TRACE}-b7ad6b7169203331-03"
-    trace = Trace(text.encode(), f"00-{TRACE}-{'c4' * 8}-01", "")
+    trace = Trace()
+    trace.place(text.encode(), f"00-{TRACE}-{'c4' * 8}-01", "")
     assert (trace.trace_id, trace.written_flags) == (TRACE, "03")
     assert trace.span_id == "37ad6b7169203331"
     assert (trace.call_span_id, trace.parent_id) == ("b7ad6b7169203331", "c4" * 8)
     assert trace.for_back_end == text
     assert trace.is_sampled
     trace.note_call("main", Code.OK, 2.0, 0.5)
-    assert (trace.upstream, trace.call_code) == ("main", Code.OK)
+    assert (trace.called_upstream, trace.call_code) == ("main", Code.OK)

@@ -120,7 +120,7 @@ class AccessLines:
                 agent,
                 record.request_id,
                 record.traceparent,
-                None if trace is None else trace.text,
+                None if trace is None else trace.traceparent,
                 rest,
             )
             if line is not None:

@@ -77,7 +77,7 @@ class SpanBuilder:
         spans = None
         if self._native is not None and not record.first_byte_s:
             spans = self._native(
-                trace.text, trace.parent_id, trace.state, title, outcome, is_failed,
+                trace.traceparent, trace.parent_id, trace.tracestate, title, outcome, is_failed,
                 record.at_s, record.duration_s, path, query,
                 record.request_bytes, record.response_bytes, record.request_id, caller,
                 call.title, call.attributes, call.is_failed, call.started_s, call.ended_s,
@@ -113,8 +113,8 @@ def _request(
         trace.trace_id,
         trace.span_id,
         trace.parent_id,
-        trace.state,
-        trace.flags,
+        trace.tracestate,
+        trace.trace_flags,
         title,
         record.at_s - record.duration_s,
         record.at_s,
@@ -129,7 +129,7 @@ def _call_span(trace: Trace, code: Code, rpc_method: str) -> _CallSpan:
     """Returns the parts of the span of a call; each code but OK is a failure of it."""
     # The wall clock is read for the calls that are recorded only.
     clocks_s = time.time() - time.monotonic()
-    title, attributes = _call_outcome(rpc_method, trace.upstream, code)
+    title, attributes = _call_outcome(rpc_method, trace.called_upstream, code)
     started_s, ended_s = trace.call_started_s + clocks_s, trace.call_ended_s + clocks_s
     return _CallSpan(rpc_method, title, attributes, code is not Code.OK, started_s, ended_s)
 
@@ -140,8 +140,8 @@ def _call(trace: Trace, call: _CallSpan) -> bytes:
         trace.trace_id,
         trace.call_span_id,
         trace.span_id,
-        trace.state,
-        trace.flags,
+        trace.tracestate,
+        trace.trace_flags,
         call.title,
         call.started_s,
         call.ended_s,
@@ -167,8 +167,8 @@ def _attempt(trace: Trace, number: int, attempt: Attempt, rpc_method: str) -> by
         # Near the id of the call, which is random: no other span of the trace has it.
         f"{int(trace.call_span_id, 16) ^ number:016x}",
         trace.call_span_id,
-        trace.state,
-        trace.flags,
+        trace.tracestate,
+        trace.trace_flags,
         otlp.title(f"Attempt.{rpc_method.replace('/', '.')}", otlp.CLIENT),
         attempt.started_s,
         attempt.ended_s,

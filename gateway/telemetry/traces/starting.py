@@ -27,7 +27,7 @@ _SAMPLED: Final = RANDOM | SAMPLED
 class TraceIds:
     """The ids of traces and spans, and which traces are recorded: the definition of the native one.
 
-    Both return what `Trace` takes.
+    Both return the `traceparent` that `Trace.place` takes.
     """
 
     def __init__(self, bound: int) -> None:
@@ -78,7 +78,7 @@ class TraceIds:
 
 
 class TraceStarter:
-    """Gives each request its trace. All calls come from one thread."""
+    """Gives each request its place in a trace. All calls come from one thread."""
 
     def __init__(self, options: TracingOptions) -> None:
         # The lower 64 bits of the id decide, as in OpenTelemetry's SDKs, so that all programs with
@@ -96,20 +96,21 @@ class TraceStarter:
             None if module is None else module.is_usual_tracestate
         )
 
-    def begin(self) -> Trace:
-        """Returns the trace of a request that has no valid `traceparent`."""
-        return Trace(self._begin(), "", "")
+    def begin(self, trace: Trace) -> None:
+        """Begins a trace, for a request that has no valid `traceparent`."""
+        trace.place(self._begin(), "", "")
 
-    def start(self, traceparent: str, tracestate: str, *, is_trusted: bool) -> Trace:
-        """Returns the trace of a request with this `traceparent` and `tracestate`.
+    def start(self, trace: Trace, traceparent: str, tracestate: str, *, is_trusted: bool) -> None:
+        """Continues the trace of a request with this `traceparent` and `tracestate`.
 
         A `traceparent` that is malformed begins a new trace, without the `tracestate` (section
         4.3). Several lines of `tracestate` are joined by commas; empty stands for none.
         """
         text = self._go_on_trusted(traceparent) if is_trusted else self._go_on(traceparent)
         if text is None:
-            return self.begin()
+            self.begin(trace)
+            return
         # Most are passed on as they are: to split one would cost a tenth of a request.
         if tracestate and (self._is_usual is None or not self._is_usual(tracestate)):
             tracestate = read_tracestate(tracestate)
-        return Trace(text, traceparent, tracestate)
+        trace.place(text, traceparent, tracestate)

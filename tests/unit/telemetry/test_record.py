@@ -12,7 +12,6 @@ from gateway.telemetry import record as record_module
 from gateway.telemetry.logs.opening import open_logs
 from gateway.telemetry.masking import PathMasks
 from gateway.telemetry.record import CompiledObserver, Record
-from gateway.trace_context import Trace
 from tests.support.entries import bindings
 from tests.support.site import PEER, Records, make_request
 
@@ -104,7 +103,8 @@ def test_an_observer_can_leave_out_usual_requests(
 ) -> None:
     unusual, everything = Unusual(), Records()
     request = make_request("/v1/holders/ada")
-    request.trace = None if trace is None else Trace(trace.encode(), "", "")
+    if trace is not None:
+        request.place(trace.encode(), "", "")
     log = RequestLog([unusual, everything], MASKS)
     log.note(request, None, status, code, 5, time.monotonic() - took_s)
     assert len(unusual.seen) == is_passed

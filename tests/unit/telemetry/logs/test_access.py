@@ -312,7 +312,9 @@ PIECES = [
 def trace_of(chance: random.Random) -> Trace:
     """A trace whose ids begin with any digit."""
     digit = chance.choice("0123456789abcdef")
-    return Trace(f"00-{'a1' * 16}-{digit}{'2' * 15}-01".encode(), "", "")
+    trace = Trace()
+    trace.place(f"00-{'a1' * 16}-{digit}{'2' * 15}-01".encode(), "", "")
+    return trace
 
 
 TRACES = [

@@ -22,7 +22,8 @@ TRACE = "a1" * 16
 
 def record(*, is_sampled: bool = True, **changes: Any) -> Record:
     """The record of a traced request."""
-    trace = Trace(f"00-{TRACE}-{'c3' * 8}-0{int(is_sampled)}".encode(), "", "")
+    trace = Trace()
+    trace.place(f"00-{TRACE}-{'c3' * 8}-0{int(is_sampled)}".encode(), "", "")
     return entry(trace=trace, **changes)
 
 

@@ -34,9 +34,12 @@ def builders(monkeypatch: pytest.MonkeyPatch) -> tuple[SpanBuilder, SpanBuilder]
 def trace_of(chance: random.Random, starter: TraceStarter) -> Trace:
     """A trace that begins here or goes on, with or without a call."""
     parent = chance.choice(PARENTS)
-    trace = starter.begin()
+    trace = Trace()
     if parent:
-        trace = starter.start(parent, chance.choice(STATES), is_trusted=chance.random() < 0.5)
+        is_trusted = chance.random() < 0.5
+        starter.start(trace, parent, chance.choice(STATES), is_trusted=is_trusted)
+    else:
+        starter.begin(trace)
     if chance.random() < 0.7:
         started_s = chance.random() * 1e6
         trace.note_call("main", chance.choice(CODES), started_s, started_s + chance.random())
@@ -79,7 +82,8 @@ def test_most_requests_are_encoded_natively(
     native, definition = builders
     monkeypatch.setattr(otlp, "span", fail)
     starter = TraceStarter(TracingOptions(ratio=1))
-    trace = starter.start(PARENTS[1], "k=v", is_trusted=True)
+    trace = Trace()
+    starter.start(trace, PARENTS[1], "k=v", is_trusted=True)
     trace.note_call("main", Code.OK, 1.0, 2.0)
     asked = entry(path="/v1/holders/ada", query="holder=x", binding=HOLDER)
     assert native.encode(asked, trace)

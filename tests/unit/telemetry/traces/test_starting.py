@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.tracing import TracingOptions, Trust
 from gateway.telemetry.traces.starting import TraceIds, TraceStarter
-from gateway.trace_context import read_tracestate
+from gateway.trace_context import Trace, read_tracestate
 from gateway.transcoding.json.native import VARIABLE, native_module
 
 SPAN = "00f067aa0ba902b7"
@@ -24,7 +24,16 @@ def ids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 def started(traceparent: str = "", *, is_trusted: bool = False, **options: object) -> int:
     """The flags of a trace."""
     starter = TraceStarter(TracingOptions.model_validate(options))
-    return starter.start(traceparent, "", is_trusted=is_trusted).flags
+    trace = Trace()
+    starter.start(trace, traceparent, "", is_trusted=is_trusted)
+    return trace.trace_flags
+
+
+def begun(starter: TraceStarter) -> Trace:
+    """A trace that begins at the gateway."""
+    trace = Trace()
+    starter.begin(trace)
+    return trace
 
 
 def parent(low: str, flags: str = "00") -> str:
@@ -50,9 +59,9 @@ def test_the_ratio_decides_by_the_lower_half_of_the_id(
 
 def test_about_the_ratio_of_new_traces_is_sampled() -> None:
     starter = TraceStarter(TracingOptions(ratio=0.25))
-    traces = [starter.begin() for _ in range(4000)]
+    traces = [begun(starter) for _ in range(4000)]
     assert 800 < sum(one.is_sampled for one in traces) < 1200
-    assert {one.flags for one in traces} == {2, 3}
+    assert {one.trace_flags for one in traces} == {2, 3}
     assert len({one.trace_id for one in traces}) == 4000
     assert len({one.span_id for one in traces} | {one.call_span_id for one in traces}) == 8000
 
@@ -125,14 +134,15 @@ def test_a_tracestate_is_passed_on_as_the_definition_reads_it() -> None:
     starter, chance, passed = TraceStarter(TracingOptions()), random.Random(2), 0
     for _ in range(4000):
         text = states(chance)
-        state = starter.start(parent("7" * 16), text, is_trusted=False).state
-        assert state == read_tracestate(text), text
-        passed += state != ""
+        trace = Trace()
+        starter.start(trace, parent("7" * 16), text, is_trusted=False)
+        assert trace.tracestate == read_tracestate(text), text
+        passed += trace.tracestate != ""
     assert 300 < passed < 3000
 
 
 def test_a_new_trace_is_sampled_by_the_lower_half_of_its_id_too() -> None:
     starter = TraceStarter(TracingOptions(ratio=0.5))
-    begun = [starter.begin() for _ in range(200)]
-    assert {one.is_sampled for one in begun} == {True, False}
-    assert [one for one in begun if one.is_sampled != (one.trace_id[16] < "8")] == []
+    traces = [begun(starter) for _ in range(200)]
+    assert {one.is_sampled for one in traces} == {True, False}
+    assert [one for one in traces if one.is_sampled != (one.trace_id[16] < "8")] == []
