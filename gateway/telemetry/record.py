@@ -64,6 +64,7 @@ class Record:
     not the gateway's. `http_version` is empty if it is not known. `first_byte_s` is the time at
     which the head of a stream was ready, in seconds since 1970; 0 without a stream. `at_s` is the
     time at which the request ended, and `traceparent` the value that the client sent.
+    `trace` holds the whole request: an observer that needs it later copies what it needs.
     """
 
     # A plain class, because a dataclass takes several times as long to create.
