@@ -12,6 +12,8 @@ from gateway.status import StartUpError
 
 _PATIENCE_S: Final = 1.0
 """Seconds in which their requests can end before a further reload ends them."""
+_LEAVING_S: Final = 1.0
+"""Seconds for the workers before to accept no more; one that hangs is not waited for."""
 _ENDING_S: Final = 10.0
 """Seconds that a former worker has beyond its time, for its last answers."""
 
@@ -60,6 +62,10 @@ class Replacement:
         self._is_over = True
         self._done(first.started.table, generation)
         close_others(self._sockets_before, self._sockets)
+        # The reload is done when no new connection gets the settings before any more.
+        until_s = time.monotonic() + _LEAVING_S
+        while self._former.are_accepting and time.monotonic() < until_s:
+            yield
 
     def cancel(self) -> None:
         """Ends the new workers, and closes the sockets that were opened for them, if they do not
@@ -109,6 +115,11 @@ class FormerWorkers:
             worker.retire(Retire(keep_s, is_port_closed))
         now_s = time.monotonic()
         self._cut_s, self._idle_until_s, self._is_cut = now_s + keep_s, now_s + idle_s, False
+
+    @property
+    def are_accepting(self) -> bool:
+        """True if one of them may still accept a connection."""
+        return any(worker.is_serving for worker in self.workers)
 
     def cut(self) -> None:
         """Ends soon what they still have in hand: at most two generations serve at a time.

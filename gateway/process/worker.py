@@ -281,7 +281,6 @@ class Worker:
 
     def retire(self, order: Retire) -> None:
         """Orders the process to end, because others serve; kills one that does not serve yet."""
-        self.is_serving = False
         if self.reports is None or not self.has_started:
             self.signal(signal.SIGKILL)
             return
