@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 
 from mypy_extensions import mypyc_attr
 
+from gateway.message_stream import Parts
 from gateway.schema.catalog import Method
 from gateway.status import Attempt, Code, Refused, StatusError, invalid_argument
 from gateway.trace_context import Trace
@@ -18,7 +19,7 @@ from gateway.transcoding.call_head import CallHead, Metadata
 __all__ = ["Attempt", "CallHead", "Code", "Metadata", "Method", "Refused", "StatusError", "Trace"]
 __all__ += ["Call", "CallMetadata", "Certificate", "Check", "Deadline", "Forms", "Handler"]
 __all__ += ["Interceptor", "MessageSource", "Principal", "Reply", "RequestBytes", "RequestLine"]
-__all__ += ["chain", "invalid_argument"]
+__all__ += ["Parts", "chain", "invalid_argument"]
 RequestLine = tuple[str, str, str]
 """The HTTP method, the raw path and the raw query of a request."""
 
@@ -68,7 +69,7 @@ class MessageSource(Protocol):
             StatusError: the request is not valid for its method.
         """
 
-    async def read(self) -> bytes | list[bytes]:
+    async def read(self) -> bytes | Parts:
         """The message, or its parts in order, once it is complete; raises as `take`."""
 
     def line(self) -> RequestLine | None:
@@ -119,8 +120,7 @@ class Call:
         self._head = head
         self.kept_head = head if headers is None else None
         """The head of its request; None once other headers have replaced those in it."""
-        self.deadline = deadline
-        self.peer = peer
+        self.deadline, self.peer = deadline, peer
         self.certificate = certificate
         self.principal: Principal | None = None
         self.response_headers = [] if response_headers is None else response_headers
@@ -134,7 +134,7 @@ class Call:
         """The place of the call in its trace; None if the gateway makes no spans."""
         self.split: tuple[str, str] | None = None
         """The name of the split that chose the upstream, and the upstream; None without one."""
-        self._message: bytes | list[bytes] | None = message
+        self._message: bytes | Parts | None = message
         self._source = source
         self._hooks: list[Callable[[Code], None]] | None = None
         self.ended: Code | None = None
@@ -224,7 +224,7 @@ class Call:
         return message
 
     @property
-    def unread(self) -> bytes | list[bytes]:
+    def unread(self) -> bytes | Parts:
         """The decoded message to send; in parts if it is large, and no stage has read it."""
         if self._message is None:
             raise RuntimeError(f"the request of {self!r} has not been decoded")

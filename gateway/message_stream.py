@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from types import TracebackType
 from typing import Any, cast
 
-Parts = list[bytes]
+Parts = list[bytes | memoryview]
 """A message in its parts, in order: a large one need not be joined for code that only sends it."""
 
 
@@ -36,6 +36,13 @@ class MessageStream:
         """Returns the next message if it is there: a coroutine costs more than many small ones.
 
         None if it has to be awaited, which also tells the end and a failure.
+        """
+        return None
+
+    def arrival(self) -> Awaitable[None] | None:
+        """Returns what waits until `take` should be asked again, without a coroutine on its way.
+
+        None if that is not to be had now: then only `__anext__` goes on.
         """
         return None
 

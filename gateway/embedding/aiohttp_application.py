@@ -28,8 +28,9 @@ from gateway.http.messages import (
     StreamBrokenError,
     Takeover,
 )
-from gateway.listeners.http1.body import too_large
+from gateway.listeners.http1.inflating import too_large
 from gateway.listeners.http1.response_bytes import http_date, response_bytes
+from gateway.message_stream import Parts
 
 _DECODED = b"content-encoding"
 """aiohttp decompresses bodies, and leaves this field."""
@@ -134,7 +135,7 @@ class _Body:
         """
         raise RuntimeError("the body may not have arrived yet; expected a call of read")
 
-    async def read(self) -> list[bytes]:
+    async def read(self) -> Parts:
         """See `Body.read`."""
         return [piece async for piece in self._pieces(self._limits.body_bytes)]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from gateway.call import Call, CallHead, Deadline, Handler, MessageSource, Metadata, Method
+from gateway.call import Call, CallHead, Deadline, Handler, MessageSource, Metadata, Method, Parts
 from gateway.exchange.traces import RequestTraces
 from gateway.exchange.worker_threads import transcode
 from gateway.http.client_certificate import CertificateOf
@@ -57,7 +57,7 @@ class RequestMessage:
             return None
         return self._decode(body.read_now())
 
-    async def read(self) -> bytes | list[bytes]:
+    async def read(self) -> bytes | Parts:
         """Returns the message or its parts, after its body has arrived.
 
         Raises:
@@ -88,7 +88,7 @@ class RequestMessage:
             return
         refuse_needless_body(request, self._match)
 
-    def _decode_parts(self, parts: list[bytes]) -> bytes | list[bytes]:
+    def _decode_parts(self, parts: Parts) -> bytes | Parts:
         request = self._request
         request.body_bytes = sum(map(len, parts))
         return self._decoder.decode_parts(

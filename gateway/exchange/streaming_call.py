@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from gateway.call import Call, Code, Method, Principal, Reply, StatusError
 from gateway.exchange.calls import CallFactory
 from gateway.http.messages import Request
-from gateway.message_stream import MessageStream, stream_of
+from gateway.message_stream import MessageStream, Parts, stream_of
 
 Messages = Callable[[Callable[[], None]], AsyncGenerator[bytes]]
 """Makes the messages of a request; when the first one is wanted, they call the given function."""
-Read = Callable[[Callable[[], None]], Awaitable[bytes | list[bytes]]]
+Read = Callable[[Callable[[], None]], Awaitable[bytes | Parts]]
 """Reads the one message of a request, or its parts; may call the function before it has come."""
 
 
@@ -74,6 +74,10 @@ class StreamingCall:
     def take(self) -> bytes | None:
         """Returns the next message if it is there; None if it has to be awaited."""
         return None if self._stream is None else self._stream.take()
+
+    def arrival(self) -> Awaitable[None] | None:
+        """Returns what waits until `take` should be asked again; see `MessageStream.arrival`."""
+        return None if self._stream is None else self._stream.arrival()
 
     async def _first(self) -> bytes:
         if self._gave_one:
@@ -177,7 +181,7 @@ class _ObservedSource:
             self._on_admitted()
         return message
 
-    async def read(self) -> bytes | list[bytes]:
+    async def read(self) -> bytes | Parts:
         """Returns the message or its parts, and reports that the guards have admitted the call."""
         message = await self._read(self._on_admitted)
         self._on_admitted()

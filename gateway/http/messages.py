@@ -8,6 +8,7 @@ from gateway.call import Attempt, Certificate, Code, Forms, Principal, Reply, St
 from gateway.http.connection import SocketConnection, StreamBrokenError, StreamConnection
 from gateway.http.header_fields import NO_FIELDS, HeaderFields
 from gateway.http.sent_lines import MOST_CHARACTERS, KeptHeads, SentHead
+from gateway.message_stream import Parts
 
 # With all that a request and a response are made of, and the errors of those that handle them.
 __all__ = ["NO_FIELDS", "Certificate", "Code", "HeaderFields", "SocketConnection", "StatusError"]
@@ -35,7 +36,7 @@ class Body(Protocol):
             StatusError: the body is too large or incomplete.
         """
 
-    async def read(self) -> list[bytes]:
+    async def read(self) -> Parts:
         """Returns the whole body, decompressed, in the parts in which it arrived.
 
         Raises:
@@ -291,8 +292,7 @@ class Response:
         code: Code = _OK,
         trailers: Headers | None = None,
     ) -> None:
-        self.status, self.headers = status, headers
-        self._body = body
+        self.status, self.headers, self._body = status, headers, body
         self.part: memoryview | None = None
         """The body as a part of the message it came in; None for one of its own."""
         self.content_type, self.code = content_type, code

@@ -167,13 +167,19 @@ class Outgoing:
         return stream.pending is None
 
     def send_parts(
-        self, stream: Stream[Any], prefix: bytes, parts: list[bytes], *, end: bool = True
+        self,
+        stream: Stream[Any],
+        prefix: bytes,
+        parts: list[bytes | memoryview],
+        *,
+        end: bool = True,
     ) -> None:
         """Sends a message in parts after its prefix; only the first, which is small, is copied.
 
         What has to wait is in `stream.pending`.
         """
-        views = [memoryview(p) for p in (prefix + parts[0], *parts[1:]) if p]
+        first = b"".join((prefix, parts[0]))
+        views = [memoryview(part) for part in (first, *parts[1:]) if part]
         if stream.pending is None:
             stream.pending = views
         else:

@@ -21,6 +21,7 @@ from gateway.exchange.endpoints import EndpointRegistry
 from gateway.http.messages import Code, HeaderFields, Request, Response, StatusError, origin_form
 from gateway.listeners.callers import Caller, caller_of
 from gateway.listeners.sockets import copy_of
+from gateway.message_stream import Parts
 
 logger = logging.getLogger("gateway")
 
@@ -56,7 +57,7 @@ class SmallBody:
         """Returns the whole body."""
         return self._data
 
-    async def read(self) -> list[bytes]:
+    async def read(self) -> Parts:
         """Returns the whole body."""
         return [self._data]
 

@@ -6,6 +6,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from gateway.config.model import Config
 from gateway.config.resources import Immutable, OutputOnly, ResourceOptions, UpdateMask
+from gateway.message_stream import Parts
 from gateway.schema.field_behavior import behavior
 from gateway.transcoding import protobuf_codec
 from gateway.transcoding.binding import WHOLE, Binding
@@ -124,8 +125,8 @@ class RequestDecoder:
         return b"".join((*self._around(json, wire, query), *path))
 
     def decode_parts(
-        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: list[bytes]
-    ) -> bytes | list[bytes]:
+        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: Parts
+    ) -> bytes | Parts:
         """Returns what `decode` returns for a body in parts; one that is raw is not copied, and
         stays in parts."""
         if self._is_plain and any(parts) and self._is_raw(content_type):
@@ -133,8 +134,8 @@ class RequestDecoder:
         return self.decode(captures, query, content_type, b"".join(parts))
 
     def _decode_raw(
-        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: list[bytes]
-    ) -> list[bytes]:
+        self, captures: tuple[str, ...], query: str, content_type: str | None, parts: Parts
+    ) -> Parts:
         start = self.raw_start(content_type or "", sum(map(len, parts)))
         path = self._encode_captures(captures)
         return [start, *parts, self._bind(query), *path]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.call import Attempt, Call, CallMetadata, Metadata, Method, Reply, RequestBytes
+from gateway.call import Attempt, Call, CallMetadata, Metadata, Method, Parts, Reply, RequestBytes
 from gateway.telemetry.event import about
 from gateway.upstream.channels.failures import (
     PREVIOUS_ATTEMPTS,
@@ -81,7 +81,7 @@ class Balanced:
     async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
-        request: RequestBytes | list[bytes],
+        request: RequestBytes | Parts,
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,

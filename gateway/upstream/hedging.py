@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 
 from gateway.call import Attempt, Call, CallMetadata, Code, Method, Reply, RequestBytes, StatusError
+from gateway.message_stream import Parts
 from gateway.upstream.attempts import Balanced, after, name_of
 from gateway.upstream.measure import Measure
 from gateway.upstream.repeats import NO_ANSWER, NotRepeated, Repeats, WatchRepeats
@@ -27,7 +28,7 @@ class Hedged(Balanced):
     async def call(  # noqa: PLR0917 - see `UpstreamChannel.call`
         self,
         method: Method,
-        request: RequestBytes | list[bytes],
+        request: RequestBytes | Parts,
         metadata: CallMetadata,
         timeout_s: float | None,
         key: int | None = None,

@@ -25,7 +25,7 @@ LENGTHS = [
 """Lengths that are no length, that say the wrong one, or that are too large."""
 SMUGGLED = b"POST /smuggled HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
 """What stands in the bodies, again and again: it is read if the end of a body is misplaced."""
-SIZES = [1, 2, 9, 60, 900, 3_000, 70_000, 131_072, 131_073, 200_000, 300_000]
+SIZES = [1, 2, 9, 60, 900, 3_000, 70_000, 140_000, 262_144, 262_145, 400_000, 600_000]
 LINES = [
     *("Accept: */*", "X-Request-Id: a-1", "Connection: keep-alive", "Content-Type: text/plain"),
     *("User-Agent: probe", "Authorization: Bearer abc"),
@@ -35,7 +35,7 @@ ATTACKS = [
     *("Transfer-Encoding: identity", "Upgrade: websocket", "Connection: Upgrade", "TE: trailers"),
     *("Content-Encoding: gzip", "Content-Length: 7", "Content-Length : 7", " folded: a"),
 ]
-MOST_BYTES = 100_000
+MOST_BYTES = 200_000
 """The most bytes of one read: fewer than make a body full, so that one in one read never is."""
 
 
@@ -47,13 +47,18 @@ class Connection:
     def __init__(self, *, parser_only: bool) -> None:
         loop = asyncio.get_running_loop()
         self._reader = RequestReader(self, loop, Limits(), websockets=True)
-        self._read: Callable[[bytes], Read] = self._reader.read
+        self._read: Callable[[bytes], Read] = self._read_either
         if parser_only:
             self._read = self._reader.parse
         self._received: list[ReceivedRequest] = []
         self._texts: list[bytes] = []
-        self.is_paused = self.is_over = False
+        self.is_paused = self.is_over = self._is_view = False
         self.uploads = self.pauses = 0
+
+    def _read_either(self, data: bytes) -> Read:
+        """Reads bytes, or a view of the same, in turn."""
+        self._is_view = not self._is_view
+        return self._reader.read(memoryview(data) if self._is_view else data)
 
     def on_body_read(self, body: object, *, whole: bool) -> None:
         """Called when the reading of a body starts."""
@@ -148,7 +153,7 @@ def reads(chance: random.Random, requests: Sequence[bytes]) -> list[bytes]:
         starts = [sum(map(len, requests[:number])) for number in range(len(requests))]
         places |= {one for one in starts if chance.random() < 0.8}
     places |= {chance.randrange(len(data)) for _ in range(chance.randint(0, 6))}
-    places |= {*range(0, len(data), chance.randint(20_000, MOST_BYTES))}
+    places |= {*range(0, len(data), chance.randint(40_000, MOST_BYTES))}
     ordered = sorted(places)
     return [data[a:b] for a, b in zip(ordered, [*ordered[1:], len(data)], strict=True)]
 

@@ -1,6 +1,7 @@
 """A gRPC server whose methods stream every way and end as the request's topic tells them."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -176,17 +177,19 @@ class StreamBackend:
                 await asyncio.sleep(30)
 
     async def take(self, requests: AsyncIterator[Message], context: Context) -> Any:
-        """How large a file was, and the first message's fields."""
-        size = 0
+        """The digest of a file, how large it was, and the first message's fields."""
+        size, digest = 0, hashlib.sha256()
         async for request in requests:
             upload: Any = request
             size += len(upload.file.data)
+            digest.update(upload.file.data)
             upload.file.data = str(len(upload.file.data)).encode()
             self.received.append(upload)
         first = self.received[0]
         return message(
-            "Upload", topic=first.topic, note=first.note or f"{size} bytes", number=first.number
-        )
+            "Upload", topic=first.topic, note=first.note or f"{size} bytes", number=first.number,
+            file={"data": digest.digest()},
+        )  # fmt: skip
 
     async def take_whole(self, request: Message, context: Context) -> Message:
         """The message back."""

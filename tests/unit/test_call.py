@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from gateway.auth.authenticator import MUST_ASK, Challenge, MustAsk
-from gateway.call import Call, Handler, Interceptor, Metadata, Principal, Reply, chain
+from gateway.call import Call, Handler, Interceptor, Metadata, Parts, Principal, Reply, chain
 from gateway.interceptors.authenticate import Authenticate
 from gateway.interceptors.authorize import Authorize
 from gateway.interceptors.decode import decode
@@ -52,23 +52,23 @@ def test_metadata_and_headers_are_made_when_they_are_first_read() -> None:
     assert (call.unread_metadata, head.made) == (None, ["headers", "metadata"])
 
 
-class Parts:
+class InParts:
     """A large message that comes in parts."""
 
     def take(self) -> bytes | None:
         """None: it has not arrived yet."""
         return None
 
-    async def read(self) -> bytes | list[bytes]:
+    async def read(self) -> bytes | Parts:
         """The parts."""
-        return [b"start", b"rest"]
+        return [b"start", memoryview(b"rest")]
 
     def line(self) -> None:
         """None: it has a body."""
 
 
 async def test_a_message_in_parts_is_joined_when_a_stage_reads_it() -> None:
-    call = Call(method("Echo"), Parts())
+    call = Call(method("Echo"), InParts())
     assert call.message_at_hand() is None
     await call.arrival()
     assert b"".join(call.unread) == b"startrest"  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ async def test_a_message_in_parts_is_joined_when_a_stage_reads_it() -> None:
 
 
 async def test_a_message_in_parts_can_be_added_to() -> None:
-    call = Call(method("Echo"), Parts())
+    call = Call(method("Echo"), InParts())
     await call.arrival()
     call.merge(b"more")
     assert call.unread == call.decoded == b"startrestmore"

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from gateway.exchange.dialects.framed_messages import framed_messages
 from gateway.http.messages import Request
-from gateway.message_stream import MessageStream, Parts
+from gateway.message_stream import MessageStream, Parts, stream_of
 from gateway.transcoding.streams.decoder import RawStreamDecoder, RequestStreamDecoder
 
 Begin = Callable[[Callable[[], None]], RequestStreamDecoder]
@@ -17,7 +17,10 @@ class RequestMessages(MessageStream):
     The body is not touched before the first one is wanted.
     """
 
-    __slots__ = ("_begin", "_decoder", "_framed", "_is_over", "_on_admitted", "_pieces", "_request")
+    __slots__ = (
+        *("_begin", "_decoder", "_framed", "_is_over", "_on_admitted", "_pieces", "_raw_pieces"),
+        "_request",
+    )
 
     def __init__(self, request: Request, begin: Begin, on_admitted: Callable[[], None]) -> None:
         self._request = request
@@ -27,6 +30,8 @@ class RequestMessages(MessageStream):
         self._decoder: RawStreamDecoder | None = None
         """The decoder of a raw body, each piece of which is a message; None for other bodies."""
         self._pieces: AsyncGenerator[bytes] | None = None
+        self._raw_pieces: MessageStream | None = None
+        """The same, if it hands out pieces as they came."""
         self._framed: AsyncGenerator[bytes] | None = None
 
     async def __anext__(self) -> bytes:
@@ -47,8 +52,10 @@ class RequestMessages(MessageStream):
             if self._framed is not None:
                 message = await anext(self._framed)
             elif self._pieces is not None and self._decoder is not None:
-                piece = await anext(self._pieces)
-                self._request.body_bytes += len(piece)
+                pieces = self._raw_pieces
+                found = await (anext(self._pieces) if pieces is None else pieces.following())
+                piece: Parts = found if isinstance(found, list) else [found]
+                self._request.body_bytes += sum(map(len, piece))
                 message = self._decoder.parts(piece)
         except StopAsyncIteration:
             pass
@@ -72,6 +79,7 @@ class RequestMessages(MessageStream):
         self._decoder = decoder
         if self._request.body is not None:
             self._pieces = self._request.body.pieces(lambda: True)
+            self._raw_pieces = stream_of(self._pieces)
 
     async def aclose(self) -> None:
         """Reads no further."""

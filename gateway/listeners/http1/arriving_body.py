@@ -10,8 +10,14 @@ from typing import Any, Final
 
 from aiohttp.streams import StreamReader
 
-LOW_WATER_BYTES: Final = 64 * 1024
-"""Below this size of what is not read yet a body has room again; above twice this it is full."""
+from gateway.message_stream import Parts
+
+LOW_WATER_BYTES: Final = 128 * 1024
+"""Below this size of what is not read yet a body has room again; above twice this it is full.
+
+One read of a connection, which uvloop makes 256,000 bytes at most, fills none: to stop and start
+the reading costs system calls.
+"""
 
 
 class ArrivingBody:
@@ -25,7 +31,7 @@ class ArrivingBody:
     def __init__(self, connection: object, loop: asyncio.AbstractEventLoop) -> None:
         self._connection: Any = connection
         self._loop = loop
-        self._pieces: list[bytes] = []
+        self._pieces: Parts = []
         self._unread_bytes = 0
         self._most_bytes = 2 * LOW_WATER_BYTES
         """Above this size of what is not read yet it is full."""
@@ -37,8 +43,8 @@ class ArrivingBody:
         self.total_bytes = 0
         """The bytes that have come."""
 
-    def feed_data(self, data: bytes) -> None:
-        """Adds bytes; pauses the connection if there are too many."""
+    def feed_data(self, data: bytes | memoryview) -> None:
+        """Adds bytes, which are kept as they came; pauses the connection if there are too many."""
         size = len(data)
         if not size:
             return
@@ -71,23 +77,22 @@ class ArrivingBody:
         """Returns what has come and is not read yet."""
         if self._failure is not None:
             raise self._failure
-        return self._take()
+        return b"".join(self._taken())
 
     async def readany(self) -> bytes:
         """Returns what has come and is not read yet, once there is any; nothing at the end."""
-        await self._until_more_than(0)
-        return self._take()
+        return b"".join(await self.pieces_after(0))
 
-    async def readall(self, most_bytes: int) -> list[bytes]:
+    async def readall(self, most_bytes: int) -> Parts:
         """Returns the rest in pieces, once all has come; or what has, once it is more than
         `most_bytes`."""
         self._most_bytes = max(self._most_bytes, most_bytes)  # the reader has room for so much
         self._connection.resume_reading()
-        await self._until_more_than(most_bytes)
-        return self._taken()
+        return await self.pieces_after(most_bytes)
 
-    async def _until_more_than(self, size: int) -> None:
-        """Waits for more unread bytes than `size`, or for the end."""
+    async def pieces_after(self, size: int) -> Parts:
+        """Returns what has come and is not read yet, in the pieces in which it came, once it has
+        more bytes than `size`, or is the rest."""
         if self._failure is not None:
             raise self._failure
         self._wakes_at_bytes = size
@@ -99,14 +104,9 @@ class ArrivingBody:
                 await self._waiter
             finally:
                 self._waiter = None
+        return self._taken()
 
-    def _take(self) -> bytes:
-        pieces = self._taken()
-        if not pieces:
-            return b""
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _taken(self) -> list[bytes]:
+    def _taken(self) -> Parts:
         pieces = self._pieces
         if pieces:
             self._pieces, self._unread_bytes = [], 0

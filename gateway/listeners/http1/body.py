@@ -1,26 +1,20 @@
 """Reads a request's body: whole or as it arrives, up to its limit, and decompresses gzip."""
 
 import asyncio
-import zlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Protocol
 
 from gateway.exchange.worker_threads import LARGE_BYTES
 from gateway.listeners.http1.arriving_body import ArrivingBody, BodySource
+from gateway.listeners.http1.inflating import Inflater, content_coding, gunzip, too_large
 from gateway.listeners.http1.request_head import Code, HeaderFields, Limits, StatusError, timed_out
-from gateway.message_stream import MessageStream
+from gateway.message_stream import MessageStream, Parts
 
-_GZIP_WINDOW = 31
 # Above this size, decompress in a thread: the result can be megabytes and block the event loop.
 _IN_THREAD_BYTES = 32 * 1024
-_IDENTITY = ("", "identity")
 # As much as one read of a connection brings (uvloop reads up to 256,000 bytes), so that most pieces
 # are passed on as they came, without a copy.
 _PIECE_BYTES = 256 * 1024
-# Decompressing more at once would block the event loop.
-_INFLATED_BYTES = 64 * 1024
-# Small results are allowed at any compression ratio.
-_RATIO_FREE_BYTES = 64 * 1024
 
 
 class BrokenBodyError(Exception):
@@ -48,32 +42,34 @@ class WholeBody:
         """Returns the whole body."""
         return self._data
 
-    async def read(self) -> list[bytes]:
+    async def read(self) -> Parts:
         """Returns the whole body."""
         return [self._data]
 
     def pieces(self, _is_inside_message: Callable[[], bool]) -> AsyncGenerator[bytes]:
         """Yields the body in pieces of a bounded size."""
-        return WholePieces(_parts(self._data)).as_generator()
+        return WholePieces(self._data).as_generator()
 
 
 class WholePieces(MessageStream):
     """The pieces of a body that has arrived."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_at", "_data")
 
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
 
     async def __anext__(self) -> bytes:
-        part = next(self._parts, None)
-        if part is None:
+        at = self._at
+        if at >= len(self._data):
             raise StopAsyncIteration
-        return part
+        self._at = at + _PIECE_BYTES
+        return self._data[at : self._at]
 
     async def aclose(self) -> None:
         """Hands out no more."""
-        self._parts = iter(())
+        self._data = b""
 
 
 class IncomingBody:
@@ -99,9 +95,9 @@ class IncomingBody:
         stream = self._stream
         return stream.is_eof() and stream.total_bytes < LARGE_BYTES and not self._fields.is_encoded
 
-    async def read(self) -> list[bytes]:
+    async def read(self) -> Parts:
         """See `Body.read`."""
-        coding = content_coding(self._fields.by_name)
+        coding = self._coding()
         self._refuse_announced(self._limits.body_bytes)
         self._on_read(self._stream, whole=True)
         return await read_body(self._stream, coding, self._limits)
@@ -124,17 +120,26 @@ class IncomingBody:
         begin = self._begin_pieces
         return ArrivingPieces(self._stream, self._limits, is_inside_message, begin).as_generator()
 
-    def _begin_pieces(self) -> "Inflater | None":
+    def _begin_pieces(self) -> Inflater | None:
         """Begins to read the body as it arrives; returns what decompresses it, if it is gzip."""
-        coding = content_coding(self._fields.by_name)
+        coding = self._coding()
         self._refuse_announced(self._limits.stream_bytes)
         self._on_read(self._stream, whole=False)
         return Inflater(self._limits.decompression_ratio) if coding else None
 
+    def _coding(self) -> str:
+        # Most fields are not needed by their names, for which all of them have to be read.
+        return content_coding(self._fields.by_name) if self._fields.is_encoded else ""
+
     def _refuse_announced(self, limit_bytes: int | None) -> None:
         if limit_bytes is None:
             return
-        if int(self._fields.by_name.get("Content-Length", "0")) > limit_bytes:
+        fields = self._fields
+        if fields.is_parsed:
+            stated_bytes = int(fields.by_name.get("Content-Length", "0"))
+        else:
+            stated_bytes = fields.content_length
+        if stated_bytes > limit_bytes:
             raise too_large(limit_bytes)
 
 
@@ -143,7 +148,7 @@ class ArrivingPieces(MessageStream):
 
     __slots__ = (
         *("_begin", "_inflate", "_is_inside_message", "_is_over", "_limit_bytes", "_parts"),
-        *("_silence", "_stream", "_total_bytes"),
+        *("_silence", "_stream", "_total_bytes", "_waiting"),
     )
 
     def __init__(
@@ -151,7 +156,7 @@ class ArrivingPieces(MessageStream):
         stream: BodySource,
         limits: Limits,
         is_inside_message: Callable[[], bool],
-        begin: Callable[[], "Inflater | None"],
+        begin: Callable[[], Inflater | None],
     ) -> None:
         self._stream = stream
         self._limit_bytes = limits.stream_bytes
@@ -159,12 +164,18 @@ class ArrivingPieces(MessageStream):
         self._begin: Callable[[], Inflater | None] | None = begin
         self._inflate: Inflater | None = None
         self._silence = Silence(stream, limits.body_timeout_s)
-        self._parts: Iterator[bytes] = iter(())
-        """The rest of the last bytes that came."""
+        self._waiting: Parts = []
+        """The last pieces that came, in reverse order."""
+        self._parts: Iterator[bytes | memoryview] = iter(())
+        """The rest of the one that is handed out."""
         self._total_bytes = 0
         self._is_over = False
 
     async def __anext__(self) -> bytes:
+        return b"".join(await self.following())
+
+    async def following(self) -> Parts:
+        """The next piece, as it came: as a view, if it is a part of a read of the connection."""
         if self._is_over:
             raise StopAsyncIteration
         try:
@@ -172,14 +183,16 @@ class ArrivingPieces(MessageStream):
             if begin is not None:
                 self._inflate = begin()
             while (part := next(self._parts, None)) is None:
-                piece = await self._next()
-                if not piece:
-                    break
-                inflate = self._inflate
+                if not self._waiting:
+                    self._waiting = await self._next()
+                    if not self._waiting:
+                        break
+                    self._waiting.reverse()
+                piece, inflate = self._waiting.pop(), self._inflate
                 self._parts = _parts(piece) if inflate is None else inflate.feed(piece)
             if part is not None:
                 self._count(len(part))
-                return part
+                return [part]
             if self._inflate is not None:
                 self._inflate.finish()
         except BaseException:
@@ -193,19 +206,20 @@ class ArrivingPieces(MessageStream):
         if self._limit_bytes is not None and self._total_bytes > self._limit_bytes:
             raise too_large(self._limit_bytes)
 
-    async def _next(self) -> bytes:
-        """The next bytes that arrive; nothing at the end."""
+    async def _next(self) -> Parts:
+        """The next pieces that arrive; none at the end."""
+        stream = self._stream
         try:
-            found: bytes = self._stream.read_nowait()
-            if not found:
-                if self._is_inside_message():
-                    self._silence.begin()
-                found = await self._stream.readany()
+            if self._is_inside_message():
+                self._silence.begin()
+            if isinstance(stream, ArrivingBody):
+                return await stream.pieces_after(0)
+            found: bytes = await stream.readany()
         except BrokenBodyError:
             raise _incomplete() from None
         finally:
             self._silence.end()
-        return found
+        return [found] if found else []
 
     async def aclose(self) -> None:
         """Reads no further."""
@@ -256,83 +270,13 @@ class Silence:
             self._stream.set_exception(timed_out("body"))
 
 
-class Inflater:
-    """Decompresses gzip as it arrives, in pieces of a bounded size."""
-
-    def __init__(self, ratio: int) -> None:
-        """Takes the maximum ratio of decompressed to compressed size."""
-        self._ratio = ratio
-        self._inflater = zlib.decompressobj(_GZIP_WINDOW)
-        self._received_bytes = 0
-        self._inflated_bytes = 0
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yields the decompressed pieces of `data`.
-
-        Raises:
-            StatusError: the bytes are not gzip, or exceed the compression ratio.
-        """
-        self._received_bytes += len(data)
-        allowed = self._received_bytes * self._ratio + _RATIO_FREE_BYTES
-        while data:
-            if self._inflater.eof:
-                raise _invalid_gzip()
-            try:
-                text = self._inflater.decompress(data, _INFLATED_BYTES)
-            except zlib.error:
-                raise _invalid_gzip() from None
-            self._inflated_bytes += len(text)
-            if self._inflated_bytes > allowed:
-                raise too_large(allowed)
-            if text:
-                yield text
-            data = self._inflater.unconsumed_tail or self._inflater.unused_data
-
-    def finish(self) -> None:
-        """Checks that the gzip stream ends with the body.
-
-        Raises:
-            StatusError: the gzip stream is incomplete.
-        """
-        if not self._inflater.eof:
-            raise _invalid_gzip()
-
-
-def _parts(piece: bytes) -> Iterator[bytes]:
+def _parts(piece: bytes | memoryview) -> Iterator[bytes | memoryview]:
     if len(piece) <= _PIECE_BYTES:
         return iter((piece,))
     return (piece[at : at + _PIECE_BYTES] for at in range(0, len(piece), _PIECE_BYTES))
 
 
-def content_coding(headers: Mapping[str, str]) -> str:
-    """Returns `gzip`, or "" for a body without a content coding.
-
-    Raises:
-        StatusError: HTTP status 415 for any other coding (RFC 9110 section 8.4.1).
-    """
-    coding = headers.get("Content-Encoding", "").strip().lower()
-    if coding in _IDENTITY:
-        return ""
-    if coding in ("gzip", "x-gzip"):
-        return "gzip"
-    raise StatusError(
-        Code.INVALID_ARGUMENT,
-        "this Content-Encoding is not supported; expected gzip, or no Content-Encoding",
-        http_status=415,
-        headers=[("Accept-Encoding", "gzip")],
-    )
-
-
-def too_large(limit_bytes: int) -> StatusError:
-    """Returns the error for a body over the limit: HTTP status 413."""
-    return StatusError(
-        Code.RESOURCE_EXHAUSTED,
-        f"the request body is larger than {limit_bytes} bytes",
-        http_status=413,
-    )
-
-
-async def read_body(stream: BodySource, coding: str, limits: Limits) -> list[bytes]:
+async def read_body(stream: BodySource, coding: str, limits: Limits) -> Parts:
     """Reads the whole body, in parts, and decompresses it.
 
     Raises:
@@ -340,7 +284,7 @@ async def read_body(stream: BodySource, coding: str, limits: Limits) -> list[byt
             incomplete.
     """
     most_bytes = limits.body_bytes
-    pieces: list[bytes] = []
+    pieces: Parts = []
     total = 0
     try:
         if isinstance(stream, ArrivingBody):
@@ -358,32 +302,9 @@ async def read_body(stream: BodySource, coding: str, limits: Limits) -> list[byt
         return pieces
     body = b"".join(pieces)
     if len(body) > _IN_THREAD_BYTES:
-        return [await asyncio.to_thread(_gunzip, body, limits)]
-    return [_gunzip(body, limits)]
-
-
-def _gunzip(body: bytes, limits: Limits) -> bytes:
-    """Decompresses only up to the limits, so that a decompression bomb is stopped early.
-
-    Raises:
-        StatusError: the body is not gzip, or exceeds the limits.
-    """
-    allowed = min(limits.body_bytes, len(body) * limits.decompression_ratio)
-    inflater = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        text = inflater.decompress(body, allowed)
-    except zlib.error:
-        raise StatusError(Code.INVALID_ARGUMENT, "the request body is not gzip") from None
-    if inflater.unconsumed_tail:
-        raise too_large(allowed)
-    if not inflater.eof or inflater.unused_data:
-        raise _invalid_gzip()
-    return text
+        return [await asyncio.to_thread(gunzip, body, limits)]
+    return [gunzip(body, limits)]
 
 
 def _incomplete() -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, "the request body is incomplete")
-
-
-def _invalid_gzip() -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, "the request body is not one whole gzip stream")

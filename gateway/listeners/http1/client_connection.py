@@ -19,6 +19,8 @@ _LINGER_S: Final = 2.0
 _PART_BYTES: Final = 2 * 1024
 # Data with at most this many lines cannot contain many requests or chunks, so it is parsed whole.
 _MAX_LINES_AT_ONCE: Final = 128
+_MUCH_BYTES: Final = 32 * 1024
+"""From this size on, data is most likely a head and the start of its body."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -78,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         """True if no further request is accepted."""
         self._discarding = False
         """True if received bytes are no longer parsed as HTTP."""
-        self._unread = b""
+        self._unread: bytes | memoryview = b""
         """Received bytes that wait for a later turn of the loop, or for room in the queue."""
         self._is_reading_later = False
         self._upgrade: Takeover | None = None
@@ -123,8 +125,10 @@ class ClientConnection(asyncio.Protocol):
         if size > _PART_BYTES and not self._unread and self._is_within_body(size):
             self._read(data)
         elif data and (size > _PART_BYTES or self._unread):
-            self._unread = self._unread + data if self._unread else data
-            if self._is_reading_later or _has_many_lines(self._unread):
+            self._unread = b"".join((self._unread, data)) if self._unread else data
+            if size >= _MUCH_BYTES and not self._is_reading_later and self._can_read():
+                self._read_upload()
+            if self._is_reading_later or _has_many_lines(bytes(self._unread)):
                 self.pause()
                 self._read_later()
             else:
@@ -134,9 +138,17 @@ class ClientConnection(asyncio.Protocol):
             if self._unread:
                 self._read_later()
 
-    def _read(self, data: bytes) -> None:
-        """Parses bytes."""
+    def _read(self, data: bytes | memoryview) -> None:
+        """Parses bytes; a body's are kept as they come, as a view or not."""
         raise NotImplementedError
+
+    def _read_upload(self) -> None:
+        """Reads the start of what is unread, and the rest, if the body that has begun goes on."""
+        self._unread = memoryview(self._unread)
+        self._read_part(_PART_BYTES)
+        if self._can_read() and self._is_within_body(len(self._unread)):
+            self._read_part(len(self._unread))
+        self._unread = bytes(self._unread)
 
     def _is_within_body(self, size: int) -> bool:
         """True if the next bytes, as many as `size`, belong to one body that has room for them."""
@@ -158,11 +170,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_reading_later = False
         until_s = perf_counter() + TURN_LIMIT_S
         while self._unread and self._can_read():
-            if size >= len(self._unread) or self._is_within_body(len(self._unread)):
-                part, self._unread = self._unread, b""
-            else:
-                part, self._unread = self._unread[:size], self._unread[size:]
-            self._read(part)
+            self._read_part(size)
             if perf_counter() > until_s:
                 break
         if self._discarding:
@@ -173,6 +181,14 @@ class ClientConnection(asyncio.Protocol):
                 self._read_later()
         elif self._paused and self._has_room():
             self.resume()
+
+    def _read_part(self, size: int) -> None:
+        """Parses as many bytes, or more if they belong to one body."""
+        if size >= len(self._unread) or self._is_within_body(len(self._unread)):
+            part, self._unread = self._unread, b""
+        else:
+            part, self._unread = self._unread[:size], self._unread[size:]
+        self._read(part)
 
     def _can_read(self) -> bool:
         return not (self._discarding or self._reading_paused) and self._has_room()

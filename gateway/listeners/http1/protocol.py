@@ -108,7 +108,7 @@ class HttpProtocol(ServingConnection):
             self._task.add_done_callback(lambda _: self._port.connections.discard(self))
             self._task.cancel()
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes | memoryview) -> None:
         """Queues complete heads, and adds bytes to bodies."""
         try:
             received, upgraded, early = self._reader.read(data)

@@ -122,19 +122,21 @@ class RequestReader:
         self.certificate: Any = None
         """The client certificate, if there is one."""
 
-    def read(self, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
+    def read(self, data: bytes | memoryview) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Returns the requests whose heads are complete, an upgrade flag, and the bytes after it.
 
-        The flag is true if the last request asks for another protocol.
+        The flag is true if the last request asks for another protocol. A view is cheaper for the
+        bytes of a body, and dearer for others.
 
         Raises:
             HttpProcessingError: the bytes are not HTTP, so nothing after them can be read.
         """
-        if not self._is_at_rest:
-            return self.parse(data)
-        if self._body is not None:
-            return self._fill(self._body, data)
-        request = self._plain_heads.read(data, self.peer)
+        body = self._body
+        if self._is_at_rest and isinstance(body, ArrivingBody):
+            return self._fill(body, data)
+        if isinstance(data, memoryview):
+            data = bytes(data)
+        request = self._plain_heads.read(data, self.peer) if self._is_at_rest else None
         if request is None:
             return self.parse(data)
         request.certificate = self.certificate
@@ -142,18 +144,20 @@ class RequestReader:
         length = fields.content_length
         if not length:
             return [ReceivedRequest(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
-        body = data[self._plain_heads.body_at :]
-        if len(body) == length:
-            request.body = WholeBody(body)
+        start = data[self._plain_heads.body_at :]
+        if len(start) == length:
+            request.body = WholeBody(start)
             return [ReceivedRequest(request, PLAIN_MESSAGE, EMPTY_PAYLOAD)], False, b""
         stream = ArrivingBody(self._connection, self._loop)
         on_read: ReadHook = self._connection.on_body_read
         request.body = IncomingBody(stream, fields, self._limits, on_read)
         self._body, self._stated_bytes = stream, length
-        stream.feed_data(body)
+        stream.feed_data(start)
         return [ReceivedRequest(request, PLAIN_UPLOAD, stream)], False, b""
 
-    def _fill(self, body: BodySource, data: bytes) -> tuple[list[ReceivedRequest], bool, bytes]:
+    def _fill(
+        self, body: ArrivingBody, data: bytes | memoryview
+    ) -> tuple[list[ReceivedRequest], bool, bytes]:
         """Adds bytes to the body of a plain head, and reads what follows its end."""
         left = self._stated_bytes - body.total_bytes
         size = len(data)
@@ -163,7 +167,7 @@ class RequestReader:
         if left:
             self._is_full = False
             body.feed_data(data if size == left else data[:left])
-            self._held = data[left:]
+            self._held = bytes(data[left:])
             if self._is_full:  # as the parser does: the end is noted when there is room again
                 return [], False, b""
             data = b""

@@ -137,14 +137,15 @@ class RawStreamDecoder:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields these bytes, in pieces."""
         for at in range(0, len(data) if self._begun else len(data) or 1, PIECE_BYTES):
-            yield b"".join(self.parts(data[at : at + PIECE_BYTES]))
+            yield b"".join(self.parts([data[at : at + PIECE_BYTES]]))
 
-    def parts(self, piece: bytes) -> Parts:
+    def parts(self, piece: Parts) -> Parts:
         """Returns the message with a piece that is not larger than `PIECE_BYTES`, in parts."""
+        size = sum(map(len, piece))
         if self._begun:
-            return [self._start("", len(piece)), piece]
+            return [self._start("", size), *piece]
         self._begun = True
-        return [self._start(self._content_type, len(piece)), piece, self._url()]
+        return [self._start(self._content_type, size), *piece, self._url()]
 
     def finish(self) -> Iterator[bytes]:
         """Yields one empty piece for an empty body."""

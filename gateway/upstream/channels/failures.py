@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from gateway.message_stream import Parts
 from gateway.status import Code, StatusError, UnreadableReplyError
 from gateway.telemetry.event import about
 from gateway.transcoding.metadata import Metadata
@@ -171,7 +172,7 @@ class Progress(StrEnum):
     """The back end may have processed it."""
 
 
-WholeRequest = bytes | list[bytes]
+WholeRequest = bytes | Parts
 """One message, in parts if it is large; `isinstance(request, (bytes, list))` tells it from others:
 that form alone is also narrowed in machine code."""
 AnyRequest = WholeRequest | AsyncGenerator[bytes] | HeldRequest

@@ -2,8 +2,9 @@
 
 import base64
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ BODY = random.Random(5).randbytes(900_001)
 NEXT = b"GET /v1/next/once HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-def upload(body: bytes = BODY, *headers: str) -> bytes:
+def upload(body: bytes = BODY, *headers: str, path: str = "/v1/cats/whole") -> bytes:
     """A request with a raw body, whose other fields come from the path and the query."""
     fields = "".join(f"{one}\r\n" for one in ("Content-Type: image/png", *headers))
-    head = f"POST /v1/cats/whole?note=soft HTTP/1.1\r\nHost: test\r\n{fields}"
+    head = f"POST {path}?note=soft HTTP/1.1\r\nHost: test\r\n{fields}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -33,6 +34,14 @@ async def check_arrived(client: RawClient, body: bytes = BODY) -> None:
     assert base64.b64decode(seen["file"]["data"]) == body
     fields = (seen["file"]["contentType"], seen["topic"], seen["note"])
     assert fields == ("image/png", "cats", "soft")
+
+
+async def check_streamed(client: RawClient, body: bytes = BODY) -> None:
+    """The next response has the digest of what came in many messages."""
+    answer = await client.answer()
+    assert answer.status == 200, answer.body
+    assert answer.json()["note"] == "soft"
+    assert base64.b64decode(answer.json()["file"]["data"]) == sha256(body).digest()
 
 
 @asynccontextmanager
@@ -51,19 +60,22 @@ async def stage(folder: Path, *, tls: bool, **settings: Any) -> AsyncIterator[Ra
 
 
 @pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize(
+    ("path", "check"), [("/v1/cats/whole", check_arrived), ("/v1/cats/file", check_streamed)]
+)
 async def test_a_body_may_be_cut_anywhere_and_a_request_may_follow_it(
-    tmp_path: Path, tls: bool
+    tmp_path: Path, tls: bool, path: str, check: Callable[[RawClient], Awaitable[None]]
 ) -> None:
     rng = random.Random(tls)
     async with stage(tmp_path, tls=tls) as client:
         for most_bytes in (len(BODY), 400_000, 100_000, 20_000):
-            sent = upload() + NEXT + upload() + NEXT
+            sent = upload(path=path) + NEXT + upload(path=path) + NEXT
             while sent:
                 size = rng.randint(1, most_bytes)
                 await client.send(sent[:size])
                 sent = sent[size:]
             for _ in range(2):
-                await check_arrived(client)
+                await check(client)
                 assert (await client.answer()).json()["topic"] == "next"
 
 

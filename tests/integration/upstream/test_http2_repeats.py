@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.call import Parts
 from gateway.config.upstreams import ChannelKind, Upstream
 from gateway.http2 import frames
 from gateway.status import Code, StatusError
@@ -85,7 +86,8 @@ def data(server: Scripted) -> bytes:
 
 @pytest.mark.parametrize("sizes", [(5, 40_000), (5, 30_000, 20_000, 0), (5, 7, 300)])
 async def test_a_message_in_parts_that_was_turned_away_is_sent_again(sizes: list[int]) -> None:
-    server, parts = Scripted(leave, answer), [bytes([size % 251]) * size for size in sizes]
+    server = Scripted(leave, answer)
+    parts: Parts = [bytes([size % 251]) * size for size in sizes]
     async with channel_to(server) as channel:
         assert isinstance(channel, Balanced)
         assert (await channel.call(GET, parts, [], 5)).message == b"ok"

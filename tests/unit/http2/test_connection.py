@@ -184,7 +184,8 @@ def test_a_message_in_parts_goes_out_as_one_and_is_not_copied(
     connection.receive(peer.frame(frames.WINDOW_UPDATE, 0, 0, (2**20).to_bytes(4, "big")))
     connection.take_output()
     rng = random.Random(9)
-    parts = [b"start", rng.randbytes(40_000), rng.randbytes(30_000), b"", b"end"]
+    parts: list[bytes | memoryview] = [b"start", memoryview(rng.randbytes(40_000))]
+    parts += [rng.randbytes(30_000), b"", b"end"]
     stream, ear = start(connection, None)
     connection.send_parts(stream, b"pre", parts)
     first = connection.take_pieces()

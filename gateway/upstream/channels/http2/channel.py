@@ -8,6 +8,7 @@ from gateway.call import CallMetadata, Method, Reply
 from gateway.config.upstreams import RequestCompression, Upstream
 from gateway.http2.headers import HeaderError, fits
 from gateway.http2.stream import JOINED_BYTES
+from gateway.message_stream import Parts
 from gateway.upstream.channels.failures import (
     AnyRequest,
     WholeRequest,
@@ -255,6 +256,6 @@ class Http2Channel(CallOwner):
                 self._sweep_soon()
 
 
-def _has_large(parts: list[bytes]) -> bool:
+def _has_large(parts: Parts) -> bool:
     """True if the parts of a message are large on average: each begins a frame of its own."""
     return sum(map(len, parts)) > len(parts) * JOINED_BYTES

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.limits import Limits
-from gateway.listeners.http1.body import _gunzip, content_coding
+from gateway.listeners.http1.inflating import content_coding, gunzip
 from gateway.status import StatusError
 
 LIMITS = Limits(body_bytes=1000, decompression_ratio=10)
@@ -42,17 +42,17 @@ def test_any_other_is_415_and_says_what_is_known(header: str) -> None:
 def test_what_was_packed_comes_out_or_is_too_large(plain: bytes) -> None:
     packed = gzip.compress(plain)
     if len(plain) <= min(1000, 10 * len(packed)):
-        assert _gunzip(packed, LIMITS) == plain
+        assert gunzip(packed, LIMITS) == plain
     else:
         with pytest.raises(StatusError) as raised:
-            _gunzip(packed, LIMITS)
+            gunzip(packed, LIMITS)
         assert raised.value.http_status == 413
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_unpacking(junk: bytes) -> None:
     with pytest.raises(StatusError) as raised:
-        _gunzip(junk, LIMITS)
+        gunzip(junk, LIMITS)
     assert raised.value.http_status in (400, 413)
 
 
@@ -68,5 +68,5 @@ def test_no_bytes_break_the_unpacking(junk: bytes) -> None:
 )
 def test_what_is_not_one_whole_gzip_stream_is_400(packed: bytes) -> None:
     with pytest.raises(StatusError) as raised:
-        _gunzip(packed, LIMITS)
+        gunzip(packed, LIMITS)
     assert raised.value.http_status == 400

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from gateway.listeners.http1.body import Inflater
+from gateway.listeners.http1.inflating import Inflater
 from gateway.status import StatusError
 
 
