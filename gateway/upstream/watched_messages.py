@@ -1,6 +1,6 @@
 """The messages of a streaming reply, for channels that have to know how they end."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from gateway.message_stream import MessageStream, stream_of
 
@@ -39,6 +39,10 @@ class WatchedMessages(MessageStream):
     def take(self) -> bytes | None:
         """The next message, if it is there."""
         return None if self._stream is None else self._stream.take()
+
+    def arrival(self) -> Awaitable[None] | None:
+        """See `MessageStream.arrival`; the end and a failure are found by `__anext__`."""
+        return None if self._stream is None else self._stream.arrival()
 
     async def aclose(self) -> None:
         """Ends the call, if it has not ended."""

@@ -1,6 +1,7 @@
 """The base of streams of messages."""
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import cast
 
 import pytest
@@ -73,6 +74,28 @@ async def test_what_is_at_hand_is_handed_on_in_order(
     await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+class Announced(Ready):
+    """Says what to wait for while it has nothing at hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = asyncio.get_running_loop().create_future()
+
+    def arrival(self) -> Awaitable[None] | None:
+        return None if self.given < 2 else self.waiting
+
+
+@pytest.mark.parametrize("wrap", [counted, watched])
+async def test_what_to_wait_for_is_handed_on(
+    wrap: Callable[[MessageStream, Callable[[object], None]], MessageStream],
+) -> None:
+    announced = Announced()
+    stream = wrap(announced, list[object]().append)
+    assert (stream.arrival(), stream.take(), stream.take()) == (None, b"1", b"2")
+    assert stream.arrival() is announced.waiting
+    assert wrap(Numbers(), list[object]().append).arrival() is None
 
 
 class InParts(MessageStream):

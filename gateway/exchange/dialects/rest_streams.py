@@ -135,6 +135,9 @@ class ResponseStream:
         try:
             message = self._taken
             self._taken = None
+            if message is None and (arrival := self._call.arrival()) is not None:
+                await arrival
+                message = self._call.take()
             if message is None:
                 message = await anext(self._call)
             if self._framing is None:  # a part of the message, or a copy of it, which is cheap
@@ -153,17 +156,21 @@ class ResponseStream:
             logger.exception("a stream failed")
             failure = StatusError(Code.INTERNAL, "internal error")
         if cancelled is not None:
-            failure, task = self._interruption, asyncio.current_task()
-            if failure is None or task is None:
-                await self.aclose()
-                raise cancelled
-            task.uncancel()  # only the wait was cancelled
+            failure = await self._interrupted(cancelled)
         if failure is not None:
             return await self._fail(failure)
         if piece is None:
             return await self._finish()
         self.count += 1
         return piece
+
+    async def _interrupted(self, cancelled: asyncio.CancelledError) -> StatusError:
+        failure, task = self._interruption, asyncio.current_task()
+        if failure is None or task is None:
+            await self.aclose()
+            raise cancelled
+        task.uncancel()  # only the wait was cancelled
+        return failure
 
     async def _finish(self) -> bytes:
         piece = b"" if self._framing is None else self._framing.end(self.count)

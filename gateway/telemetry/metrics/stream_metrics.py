@@ -1,6 +1,6 @@
 """Counts streaming calls in progress, and their messages."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import cast
 
 from gateway.call import Call, Handler, Reply
@@ -58,6 +58,9 @@ class _Counted(MessageStream):
         if message is not None:
             self._add(1.0)
         return message
+
+    def arrival(self) -> Awaitable[None] | None:
+        return None if self._stream is None else self._stream.arrival()
 
     async def aclose(self) -> None:
         await self._messages.aclose()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.message_stream import MessageStream
@@ -104,8 +104,9 @@ class StreamingCall(RpcCall):
 
     def changed(self) -> None:
         """Wakes the task that waits for the next message, or the end."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def has_come(self, within_s: float) -> bool:
         """True once the first message or the end has come; False if neither has `within_s` later.
@@ -137,6 +138,17 @@ class StreamingCall(RpcCall):
         self._settle()
         return message
 
+    def arrival(self) -> asyncio.Future[None] | None:
+        """Begins to wait for the next message, or the end; None if it has come, or `next` has to
+        do something before."""
+        if self._messages or self.ended or self._lent is not None:
+            return None
+        self._taken = 0
+        self._waiter = self.socket.loop.create_future()
+        if self._large_bytes:
+            super().on_large(self._large_bytes)
+        return self._waiter
+
     async def next(self) -> bytes | None:
         """The next message, or None after the last.
 
@@ -156,11 +168,10 @@ class StreamingCall(RpcCall):
                 if self.error is not None:
                     raise self.error
                 return None
-            self._waiter = self.socket.loop.create_future()
+            waiter = self._waiter = self.socket.loop.create_future()
             if self._large_bytes:
                 super().on_large(self._large_bytes)
-            await self._waiter
-            self._waiter = None
+            await waiter
         self._taken += 1
         message = self._messages.popleft()
         self._settle()
@@ -249,6 +260,10 @@ class Replies(MessageStream):
             return self._call.take()
         self._first = None
         return message
+
+    def arrival(self) -> Awaitable[None] | None:
+        """See `MessageStream.arrival`."""
+        return None if self._closed or self._first is not None else self._call.arrival()
 
     async def __anext__(self) -> bytes:
         """The next message."""

@@ -26,6 +26,9 @@ class Conversation:
     def take(self) -> bytes | None:
         return self.messages.pop(0) if self.at_hand and self.messages else None
 
+    def arrival(self) -> None:
+        """None: only the next message can be awaited."""
+
     async def __anext__(self) -> bytes:
         if not self.messages:
             raise StopAsyncIteration
