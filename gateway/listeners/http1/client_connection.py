@@ -124,15 +124,8 @@ class ClientConnection(asyncio.Protocol):
         size = len(data)
         if size > _PART_BYTES and not self._unread and self._is_within_body(size):
             self._read(data)
-        elif data and (size > _PART_BYTES or self._unread):
-            self._unread = b"".join((self._unread, data)) if self._unread else data
-            if size >= _MUCH_BYTES and not self._is_reading_later and self._can_read():
-                self._read_upload()
-            if self._is_reading_later or _has_many_lines(bytes(self._unread)):
-                self.pause()
-                self._read_later()
-            else:
-                self._read_parts(len(self._unread))
+        elif size > _PART_BYTES or (size and self._unread):
+            self._read_much(data)
         else:
             self._read(data)
             if self._unread:
@@ -141,6 +134,24 @@ class ClientConnection(asyncio.Protocol):
     def _read(self, data: bytes | memoryview) -> None:
         """Parses bytes; a body's are kept as they come, as a view or not."""
         raise NotImplementedError
+
+    def _read_much(self, data: bytes) -> None:
+        """Parses more than a part at once, unless it may contain many requests or chunks."""
+        if self._unread or self._paused or self._is_reading_later or not self._can_read():
+            self._unread = b"".join((self._unread, data))
+        elif len(data) >= _MUCH_BYTES:
+            self._unread = data
+            self._read_upload()
+        elif _has_many_lines(data):
+            self._unread = data
+        else:
+            self._read(data)
+            return
+        if self._is_reading_later or _has_many_lines(bytes(self._unread)):
+            self.pause()
+            self._read_later()
+        else:
+            self._read_parts(len(self._unread))
 
     def _read_upload(self) -> None:
         """Reads the start of what is unread, and the rest, if the body that has begun goes on."""

@@ -134,7 +134,7 @@ class RequestReader:
         body = self._body
         if self._is_at_rest and isinstance(body, ArrivingBody):
             return self._fill(body, data)
-        if isinstance(data, memoryview):
+        if not isinstance(data, bytes):
             data = bytes(data)
         request = self._plain_heads.read(data, self.peer) if self._is_at_rest else None
         if request is None:
