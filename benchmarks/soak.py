@@ -58,9 +58,13 @@ class BackEnd:
     """The back end's process, which is killed or drained and restarted on the same port."""
 
     def __init__(self, ledger: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        # Kept, so that no other process is given the port, also while the back end is down: servers
+        # of gRPC share ports, and some of the calls would go to the other one. It is no listener,
+        # and the back end shares the port with it.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self.port: int = self._holder.getsockname()[1]
         self.restarts = 0
         self._ledger = ledger
         self._calm_at_s = 0.0
@@ -80,6 +84,11 @@ class BackEnd:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
             await self._process.wait()
+
+    async def close(self) -> None:
+        """Ends it for good."""
+        await self.stop(signal.SIGKILL)
+        self._holder.close()
 
     async def restart_now_and_then(self, every_s: float) -> None:
         """Kills it, then drains it, and so on, in turn."""
@@ -289,7 +298,7 @@ async def _load(account: Account, back_end: BackEnd, kind: ChannelKind) -> None:
             await asyncio.gather(*callers)
     finally:
         await channel.close(1.0)
-        await back_end.stop(signal.SIGKILL)
+        await back_end.close()
     await asyncio.sleep(0.2)
     account.restarts = back_end.restarts
     for task in asyncio.all_tasks() - before:
